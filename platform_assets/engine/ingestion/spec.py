@@ -1,0 +1,248 @@
+"""What a pipeline folder and a provider file may say. Meaning: ``records`` (decoding), ``pagination``, ``plan``.
+
+A pipeline is an ordered list of steps, each of which fills one table:
+
+* ``ingest``    an API's answer becomes rows of a raw table;
+* ``transform`` SQL over logical tables becomes rows of a silver or gold table;
+* ``union``     a table which other pipelines' transforms contribute to (``contributes_to``).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from platform_assets.engine.spec import Spec
+
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+LogicalTable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*$")]
+
+# --- Provider ---------------------------------------------------------------------------------------------------
+
+
+class BearerAuth(Spec):
+    """``Authorization: Bearer <secret>``."""
+
+    type: Literal["bearer"]
+
+
+class HeaderAuth(Spec):
+    """``<header>: <prefix><secret>``."""
+
+    type: Literal["header"]
+    header: str
+    prefix: str = ""
+
+
+class QueryAuth(Spec):
+    """``?<param>=<secret>``."""
+
+    type: Literal["query"]
+    param: str
+
+
+class BasicAuth(Spec):
+    """HTTP basic; the secret holds ``user:password``, or ``username`` is given here and the secret is the password."""
+
+    type: Literal["basic"]
+    username: str | None = None
+
+
+class OAuth2Auth(Spec):
+    """Client credentials; the secret holds ``client_id:client_secret``. The token URL may be another host."""
+
+    type: Literal["oauth2_client_credentials"]
+    token_url: str
+    scope: str | None = None
+
+
+class NoAuth(Spec):
+    """A public source."""
+
+    type: Literal["none"]
+
+
+Auth = Annotated[
+    BearerAuth | HeaderAuth | QueryAuth | BasicAuth | OAuth2Auth | NoAuth, Field(discriminator="type")
+]
+
+
+class RateLimit(Spec):
+    requests_per_minute: Annotated[int, Field(ge=1)] = 60
+
+
+class Retry(Spec):
+    """Attempts for 429, 5xx and lost connections; the wait doubles, ``Retry-After`` wins, both capped."""
+
+    max_attempts: Annotated[int, Field(ge=1, le=10)] = 4
+    initial_seconds: Annotated[float, Field(ge=0)] = 1.0
+    max_wait_seconds: Annotated[float, Field(ge=0, le=600)] = 120.0
+
+
+class ProviderSpec(Spec):
+    """``configs/providers/<provider>.yml``: where an API lives and how one authenticates."""
+
+    provider: Identifier
+    display_name: str
+    base_url: str
+    auth: Auth
+    headers: dict[str, str] = {}
+    rate_limit: RateLimit = RateLimit()
+    retry: Retry = Retry()
+    timeout_seconds: Annotated[float, Field(ge=1, le=300)] = 30.0
+
+
+# --- Pagination -------------------------------------------------------------------------------------------------
+
+
+class NoPagination(Spec):
+    type: Literal["none"]
+
+
+class TokenPagination(Spec):
+    """The answer names the next page: its ``token_path`` goes into query parameter ``param``.
+
+    ``cursor`` and ``page_token`` mean the same; both are accepted because vendors use both words.
+    ``has_more_path`` true without a token, or a token seen before, is an error.
+    """
+
+    type: Literal["cursor", "page_token"]
+    param: str
+    token_path: str
+    has_more_path: str | None = None
+
+
+class OffsetPagination(Spec):
+    """``offset``/``limit``; ends at a page shorter than ``page_size``, or at ``total_path`` where given."""
+
+    type: Literal["offset"]
+    param: str = "offset"
+    size_param: str | None = "limit"
+    page_size: Annotated[int, Field(ge=1, le=10_000)] = 100
+    total_path: str | None = None
+
+
+class PageNumberPagination(Spec):
+    """``page=1,2,…``; ends at a page shorter than ``page_size``, or at ``total_pages_path`` where given."""
+
+    type: Literal["page_number"]
+    param: str = "page"
+    first: int = 1
+    size_param: str | None = None
+    page_size: Annotated[int, Field(ge=1, le=10_000)] = 100
+    total_pages_path: str | None = None
+
+
+class LinkPagination(Spec):
+    """Next URL from the ``Link: <…>; rel="next"`` header, or from ``next_path`` in the body; same host only."""
+
+    type: Literal["link"]
+    next_path: str | None = None
+
+
+Pagination = Annotated[
+    NoPagination | TokenPagination | OffsetPagination | PageNumberPagination | LinkPagination,
+    Field(discriminator="type"),
+]
+
+# --- Steps ------------------------------------------------------------------------------------------------------
+
+ParamValue = str | int | bool | list[str]
+
+
+class RestSource(Spec):
+    """One GET (or POST) per page. Strings are Jinja templates over the slice's variables:
+    ``run_date next_date`` (ISO), ``…_unix``, ``…_rfc3339``, ``month_start month_end tenant credential`` and
+    ``parameters.<name>`` from the tenant's credential.
+
+    ``records_path`` walks to the records, ``[]`` meaning "each element of": ``data[].results[]``.
+    ``columns`` maps table columns to paths inside a record; ``$.data[].start_time`` starts at the page and may
+    look at the elements that enclose the record. Columns not mapped take the field of their own name.
+    Fields of a record that no column takes are kept in ``x_extra`` (JSON) where the table has that column.
+    """
+
+    type: Literal["rest_api"]
+    path: str
+    method: Literal["GET", "POST"] = "GET"
+    params: dict[str, ParamValue] = {}
+    array_style: Literal["brackets", "repeat", "comma"] = "brackets"
+    headers: dict[str, str] = {}
+    body: dict[str, ParamValue] | None = None
+    pagination: Pagination = NoPagination(type="none")
+    records_path: str
+    columns: dict[Identifier, str] = {}
+    max_pages: Annotated[int, Field(ge=1)] = 10_000
+
+
+class Destination(Spec):
+    """The table a step fills and how. ``replace`` swaps exactly the slice; ``merge`` needs the business keys;
+    ``append`` needs the idempotency key."""
+
+    table: LogicalTable
+    schema_file: str
+    write: Literal["replace", "merge", "append"] = "replace"
+    keys: list[Identifier] = []
+    partition_field: Identifier = "ingestion_date"
+    partition_granularity: Literal["DAY", "MONTH"] = "DAY"
+    partition_expiration_days: Annotated[int, Field(ge=1)] | None = None
+    cluster_by: Annotated[list[Identifier], Field(max_length=4)] = []
+    description: str = ""
+
+
+class IngestStep(Spec):
+    step_id: Identifier
+    type: Literal["ingest"]
+    description: str = ""
+    source: RestSource
+    destination: Destination
+
+
+class TransformStep(Spec):
+    """``sql_file`` in BigQuery dialect over logical tables. Bound parameters: ``@run_date @next_date @month_start
+    @month_end`` (DATE), ``@tenant @pipeline`` (STRING), ``@fiscal_year_start_month`` (INT64).
+
+    Either fills its own ``destination``, or contributes its pipeline's rows to another pipeline's union table.
+    ``grain: month`` means that the slice is the whole month of the run date, computed once however many of its
+    days are asked for.
+    """
+
+    step_id: Identifier
+    type: Literal["transform"]
+    description: str = ""
+    sql_file: str
+    destination: Destination | None = None
+    contributes_to: LogicalTable | None = None
+    grain: Literal["day", "month"] = "day"
+
+
+class UnionStep(Spec):
+    step_id: Identifier
+    type: Literal["union"]
+    description: str = ""
+    destination: Destination
+
+
+Step = Annotated[IngestStep | TransformStep | UnionStep, Field(discriminator="type")]
+
+
+class Schedule(Spec):
+    """Cron in a timezone. A tick asks for the last ``lookback_days`` + 1 complete days of every tenant."""
+
+    cron: str
+    timezone: str = "UTC"
+    enabled: bool = True
+
+
+class PipelineSpec(Spec):
+    """``pipeline.yml``. Its folder holds everything it refers to."""
+
+    pipeline_id: Identifier
+    description: str = ""
+    provider: Identifier
+    domain: Identifier
+    schedule: Schedule | None = None
+    lookback_days: Annotated[int, Field(ge=0, le=366)] = 0
+    tags: dict[str, str] = {}
+    owners: list[str] = []
+    steps: Annotated[list[Step], Field(min_length=1)]

@@ -1,0 +1,247 @@
+"""Every way out of the platform, on one screen. Adapters live in ``resources/``, one folder per port.
+
+All methods raise only errors of ``engine.errors``. ``tenant`` is always explicit: there is no current tenant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from platform_assets.engine.names import TableName
+from platform_assets.engine.schema.model import Slice, TableSchema, TableSpec
+from platform_assets.engine.sql.model import BoundSql
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# --- Warehouse -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SliceWrite:
+    """Publish ``staging`` into ``target``. ``replace`` deletes ``slice`` first; ``merge`` upserts by ``keys``;
+    ``append`` inserts only rows whose ``keys`` (the idempotency key) are not there yet."""
+
+    target: TableSpec
+    staging: TableName
+    mode: Literal["replace", "merge", "append"]
+    slice: Slice
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    rows_inserted: int
+    rows_deleted: int
+    rows_updated: int = 0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a query would read: bytes (upper bound, by dry run) and its price where the deployment sets one."""
+
+    bytes: int
+    cost_usd: float | None = None
+
+
+class Warehouse(Protocol):
+    """Tables of tenants. Creating, staging, auditing and publishing; every write is one transaction."""
+
+    def ensure_table(self, tenant: str, spec: TableSpec) -> tuple[str, ...]:
+        """Create dataset and table, or add/relax/widen columns. Returns what was changed, in words.
+        RejectedError names table, column and both types where a change is not allowed."""
+
+    def describe(self, tenant: str, table: TableName) -> TableSchema | None:
+        """The table's columns as they are, or None where it does not exist."""
+
+    def create_staging(self, tenant: str, spec: TableSpec, token: str) -> TableName:
+        """An empty private table shaped like ``spec``; creating it twice with one token empties it."""
+
+    def load(self, tenant: str, table: TableName, batches: Iterable[pa.RecordBatch]) -> int:
+        """Append Arrow batches whose columns are named as the table's. Returns rows loaded. All or nothing."""
+
+    def insert_select(self, tenant: str, table: TableName, query: BoundSql) -> int:
+        """Append a query's rows, matched by column name. Returns rows inserted."""
+
+    def query(self, tenant: str, query: BoundSql) -> pa.Table:
+        """Run a read-only query."""
+
+    def estimate(self, tenant: str, query: BoundSql) -> Estimate:
+        """Dry run: nothing is read."""
+
+    def publish(self, tenant: str, write: SliceWrite) -> WriteResult:
+        """Move staged rows into the target in one transaction. Repeating it changes nothing."""
+
+    def drop(self, tenant: str, table: TableName) -> None:
+        """Drop a table if it exists."""
+
+    def close(self) -> None:
+        """Release connections and locks."""
+
+
+# --- Objects ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    key: str
+    size: int
+    etag: str
+    modified: datetime
+
+
+class ObjectStore(Protocol):
+    """Immutable-by-habit objects under string keys (``/`` separated, never starting with ``/``)."""
+
+    def put(
+        self, key: str, data: bytes | Iterable[bytes], *, if_absent: bool = False, if_match: str | None = None
+    ) -> str:
+        """Write an object whole and return its etag. ConflictError where the condition does not hold."""
+
+    def get(self, key: str) -> bytes: ...
+    def get_range(self, key: str, start: int, length: int) -> bytes: ...
+    def stat(self, key: str) -> ObjectInfo | None: ...
+    def list(self, prefix: str, *, start_after: str = "") -> Iterator[ObjectInfo]:
+        """Objects below a prefix in key order, page by page."""
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects; those already gone are no error."""
+
+    def uri(self, key: str) -> tuple[str, Mapping[str, str]]:
+        """(URI, storage options) with which Polars and pyarrow read the object in ranges."""
+
+
+# --- Messages --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Message:
+    """One delivery. ``receipt`` is good for this delivery only; ``id`` stays the same over redeliveries."""
+
+    id: str
+    body: bytes
+    receipt: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    published_at: datetime | None = None
+    ordering_key: str | None = None
+    attempts: int = 1
+
+
+class MessageQueue(Protocol):
+    def pull(self, max_messages: int, *, wait_seconds: float = 0.0) -> Sequence[Message]:
+        """Lease up to ``max_messages``; they come back when the lease ends without an ack."""
+
+    def extend(self, messages: Sequence[Message], seconds: int) -> None: ...
+    def ack(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Remove messages for good. Returns those that could not be acked (their lease had ended)."""
+
+    def nack(self, messages: Sequence[Message]) -> None:
+        """Give messages back at once."""
+
+
+@dataclass(frozen=True)
+class OutboundMessage:
+    body: bytes
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    group: str | None = None  # FIFO message group, Pub/Sub ordering key
+    deduplication_id: str | None = None
+
+
+class Topic(Protocol):
+    def publish(self, messages: Sequence[OutboundMessage]) -> Sequence[str]:
+        """Publish in order; returns the message ids. Raises unless every message was accepted."""
+
+
+# --- Metrics, notifications, secrets, HTTP -------------------------------------------------------------------------
+
+
+class MetricKind(StrEnum):
+    GAUGE = "GAUGE"
+    CUMULATIVE = "CUMULATIVE"
+
+
+@dataclass(frozen=True)
+class MetricPoint:
+    """One value of one series. ``name`` is relative (``cdc/records_total``); ``start`` only for CUMULATIVE."""
+
+    name: str
+    value: float | int
+    labels: Mapping[str, str]
+    end: datetime
+    kind: MetricKind = MetricKind.GAUGE
+    start: datetime | None = None
+    unit: str = "1"
+    description: str = ""
+
+
+class MetricSink(Protocol):
+    def write(self, points: Sequence[MetricPoint]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Notification:
+    """What to say, to whom. ``settings`` are the channel's own (webhook, recipients), secrets already resolved."""
+
+    subject: str
+    text: str
+    html: str
+    severity: Literal["info", "warning", "error", "critical"]
+    fields: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Notifier(Protocol):
+    def send(self, notification: Notification) -> str:
+        """Deliver now; returns the channel's own id of the delivery, or ""."""
+
+
+class Secret:
+    """A secret value that never shows itself: str(), repr(), logs and errors see ``***``."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    __str__ = __repr__
+
+
+class SecretStore(Protocol):
+    def get(self, tenant: str, name: str) -> Secret:
+        """The tenant's secret. NotFoundError says which name was looked for and where, never a value."""
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    """``params`` keeps order and repeats (``group_by[]``). Credentials are not here: the adapter adds them."""
+
+    method: Literal["GET", "POST"]
+    url: str
+    params: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    json: Any = None
+
+
+@dataclass(frozen=True)
+class HttpResponse:
+    status: int
+    headers: Mapping[str, str]  # keys in lower case
+    body: bytes
+    url: str
+
+
+class HttpSource(Protocol):
+    """One provider's API for one credential: authentication, host lock, rate limit, timeouts, retries."""
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """A 2xx answer; anything else is an error of ``engine.errors`` (429/5xx only after the retries)."""
