@@ -175,6 +175,15 @@ class RestSource(Spec):
     max_pages: Annotated[int, Field(ge=1)] = 10_000
 
 
+class Measure(Spec):
+    """The amount people look at: its sum per currency and, by a dimension, a small chart on every
+    materialization."""
+
+    column: Identifier
+    currency: Identifier | None = None
+    by: Identifier | None = None
+
+
 class Destination(Spec):
     """The table a step fills and how. ``replace`` swaps exactly the slice; ``merge`` needs the business keys;
     ``append`` needs the idempotency key."""
@@ -187,6 +196,7 @@ class Destination(Spec):
     partition_granularity: Literal["DAY", "MONTH"] = "DAY"
     partition_expiration_days: Annotated[int, Field(ge=1)] | None = None
     cluster_by: Annotated[list[Identifier], Field(max_length=4)] = []
+    measure: Measure | None = None
     description: str = ""
 
 
