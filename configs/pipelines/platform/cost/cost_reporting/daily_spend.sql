@@ -3,7 +3,7 @@
 -- therefore the sum over slices by ChargeDate; nothing is lost however late a correction comes.
 SELECT
   DATE(ChargePeriodStart) AS ChargeDate,
-  DATE_TRUNC(DATE(BillingPeriodStart), MONTH) AS BillingMonth,
+  CAST(DATE_TRUNC(DATE(BillingPeriodStart), MONTH) AS DATE) AS BillingMonth,
   ProviderName,
   ServiceCategory,
   ServiceName,

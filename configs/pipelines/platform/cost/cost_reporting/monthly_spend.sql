@@ -1,7 +1,7 @@
 -- Spend by billing month. A slice holds what the run dates of one month brought; a correction of an older
 -- invoice keeps its own BillingMonth. The spend of a billing month is the sum over slices by BillingMonth.
 SELECT
-  DATE_TRUNC(DATE(BillingPeriodStart), MONTH) AS BillingMonth,
+  CAST(DATE_TRUNC(DATE(BillingPeriodStart), MONTH) AS DATE) AS BillingMonth,
   ProviderName,
   ServiceCategory,
   ServiceName,
