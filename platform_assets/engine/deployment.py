@@ -1,0 +1,71 @@
+"""What a deployment file may say: which adapter serves each port, what may be scheduled, and within which limits.
+
+Asset keys never depend on it; only where things are does.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from platform_assets.engine.ingestion.spec import Identifier
+from platform_assets.engine.spec import Spec
+
+
+class AdapterSpec(Spec):
+    """``kind`` picks the adapter; ``settings`` are the adapter's own and checked by it."""
+
+    kind: Identifier
+    settings: dict[str, Any] = {}
+
+
+class Ports(Spec):
+    """One adapter per port; queues and topics are several, each under the name that sensors and publishers use."""
+
+    warehouse: AdapterSpec
+    object_store: AdapterSpec
+    secrets: AdapterSpec
+    http: AdapterSpec = AdapterSpec(kind="live")
+    metric_sink: AdapterSpec = AdapterSpec(kind="log")
+    notifier: AdapterSpec = AdapterSpec(kind="log")
+    queues: dict[Identifier, AdapterSpec] = {}
+    topics: dict[Identifier, AdapterSpec] = {}
+
+
+class Partitions(Spec):
+    """The first day of the date dimension: a fixed day, or so many days before today."""
+
+    start_date: date | None = None
+    start_days_ago: Annotated[int, Field(ge=1, le=3660)] | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Partitions:
+        if (self.start_date is None) == (self.start_days_ago is None):
+            raise ValueError("needs exactly one of start_date and start_days_ago")
+        return self
+
+    def first_day(self, today: date) -> date:
+        """The first day there is a partition for, as of ``today``."""
+        return self.start_date or today - timedelta(days=self.start_days_ago or 0)
+
+
+class Limits(Spec):
+    """How much may go on at once, and how many bytes one query may read (None: the warehouse's own limit)."""
+
+    slices_in_flight: Annotated[int, Field(ge=1, le=256)] = 4
+    concurrent_runs: Annotated[int, Field(ge=1, le=10_000)] = 10
+    concurrent_runs_per_tenant: Annotated[int, Field(ge=1, le=10_000)] = 1
+    maximum_bytes_billed: Annotated[int, Field(ge=1)] | None = None
+
+
+class DeploymentSpec(Spec):
+    """``configs/deployments/<deployment>.yml``. Text may hold ``${VAR}`` or ``${VAR:-default}``."""
+
+    deployment: Identifier
+    description: str = ""
+    partitions: Partitions
+    ports: Ports
+    schedules_enabled: bool = False
+    limits: Limits = Limits()

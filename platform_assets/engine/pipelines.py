@@ -1,0 +1,85 @@
+"""Pipelines after reading: every reference followed, every table known, every SQL text parsed.
+
+``platform_assets.config`` builds these; assets and the command line read them. Nothing here opens a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platform_assets.engine.deployment import DeploymentSpec
+from platform_assets.engine.ingestion.spec import (
+    IngestStep,
+    PipelineSpec,
+    ProviderSpec,
+    TransformStep,
+    UnionStep,
+)
+from platform_assets.engine.names import TableName
+from platform_assets.engine.schema.model import TableSpec
+from platform_assets.engine.tenancy import TenantSpec, runs_pipeline
+
+if TYPE_CHECKING:
+    from platform_assets.engine.quality import Expectation
+    from platform_assets.engine.sql import Transform
+
+
+@dataclass(frozen=True)
+class ResolvedStep:
+    """One step with everything it refers to.
+
+    ``table``: the table its rows end in, standard columns included; for a contribution, the union's table.
+    ``upstream``: the tables its SQL reads, sorted; of a union step, all that its contributors read.
+    ``suite``: the expectations on ``table``, at the step that owns the table only.
+    """
+
+    pipeline_id: str
+    provider: str
+    spec: IngestStep | TransformStep | UnionStep
+    table: TableSpec
+    transform: Transform | None = None
+    suite: tuple[Expectation, ...] = ()
+    upstream: tuple[TableName, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A pipeline folder. ``tenant`` is set where the pipeline is one tenant's own.
+
+    ``needs_credential``: its provider's API wants one, so a tenant without a credential there does not run it.
+    """
+
+    spec: PipelineSpec
+    folder: Path
+    steps: tuple[ResolvedStep, ...]
+    tenant: str | None = None
+    needs_credential: bool = False
+
+    @property
+    def pipeline_id(self) -> str:
+        return self.spec.pipeline_id
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Everything under ``configs/``, checked. Mappings are sorted by name.
+
+    ``version``: the git commit the files came from, or a hash of their content.
+    ``metadata_tables``: table name (``pipeline_runs``) → spec of ``metadata.pipeline_runs``.
+    """
+
+    root: Path
+    version: str
+    deployment: DeploymentSpec
+    tenants: Mapping[str, TenantSpec]
+    providers: Mapping[str, ProviderSpec]
+    pipelines: Mapping[str, Pipeline]
+    metadata_tables: Mapping[str, TableSpec]
+
+    def tenant_pipelines(self, tenant: str) -> tuple[Pipeline, ...]:
+        """The pipelines that run for a tenant, by id."""
+        spec = self.tenants[tenant]
+        return tuple(p for p in self.pipelines.values() if runs_pipeline(spec, p))

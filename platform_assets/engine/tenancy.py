@@ -1,0 +1,108 @@
+"""What a tenant file may say: who the tenant is, which pipelines it runs, and by which credentials.
+
+Secrets are named here, never written: a credential gives the name under which the secret store holds the value.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from platform_assets.engine.ingestion.spec import Identifier
+from platform_assets.engine.names import TENANT_PATTERN
+from platform_assets.engine.spec import Spec
+
+if TYPE_CHECKING:
+    from platform_assets.engine.pipelines import Pipeline
+
+DEFAULT_CREDENTIAL = "default"
+
+
+def _exact(value: Any) -> Any:
+    """A number as it was written: 1000.10 stays 1000.10."""
+    return (
+        Decimal(str(value)) if isinstance(value, int | float | str) and not isinstance(value, bool) else value
+    )
+
+
+TenantId = Annotated[str, Field(pattern=f"^{TENANT_PATTERN.pattern}$")]
+SecretName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,126}$")]
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]  # ISO 4217
+Amount = Annotated[Decimal, BeforeValidator(_exact), Field(gt=0, max_digits=38, decimal_places=9)]
+ParameterValue = str | int | bool | list[str]
+
+
+class Credential(Spec):
+    """One account at one provider. ``parameters`` reach the request templates as ``parameters.<name>``."""
+
+    id: Identifier
+    provider: Identifier
+    secret: SecretName | None = None
+    parameters: dict[Identifier, ParameterValue] = {}
+
+
+class Budget(Spec):
+    """What a tenant means to spend per period, on everything or on one provider. Currencies are never added together."""
+
+    id: Identifier
+    amount: Amount
+    currency: Currency
+    period: Literal["month", "quarter", "year"] = "month"
+    provider: Identifier | None = None
+    alert_percent: Annotated[list[Annotated[int, Field(ge=1, le=1000)]], Field(min_length=1)] = [80, 100]
+
+
+class NotificationOverride(Spec):
+    """Replaces recipients of the root notification configuration for this tenant."""
+
+    enabled: bool = True
+    email_recipients: list[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]] = []
+    slack_webhook_secret: SecretName | None = None
+    slack_channel: str | None = None
+
+
+class TenantSpec(Spec):
+    """``configs/tenants/<tenant>.yml``. ``pipelines: all`` means every shared pipeline that needs no credential or
+    has one here, and the tenant's own; a list names exactly those that run."""
+
+    tenant: TenantId
+    display_name: Annotated[str, Field(min_length=1)]
+    status: Literal["active", "suspended"] = "active"
+    plan: Literal["starter", "professional", "scale", "enterprise"] = "starter"
+    timezone: str = "UTC"
+    default_currency: Currency = "USD"
+    fiscal_year_start_month: Annotated[int, Field(ge=1, le=12)] = 1
+    pipelines: Literal["all"] | list[Identifier] = "all"
+    credentials: list[Credential] = []
+    budgets: list[Budget] = []
+    notifications: NotificationOverride = NotificationOverride()
+
+    @model_validator(mode="after")
+    def _ids_are_unique(self) -> TenantSpec:
+        for what, ids in (
+            ("credential", [c.id for c in self.credentials]),
+            ("budget", [b.id for b in self.budgets]),
+        ):
+            twice = sorted({i for i in ids if ids.count(i) > 1})
+            if twice:
+                raise ValueError(f"{what} ids must be unique; twice: {', '.join(twice)}")
+        return self
+
+
+def runs_pipeline(tenant: TenantSpec, pipeline: Pipeline) -> bool:
+    """Whether a pipeline runs for a tenant. Suspended tenants run nothing; one tenant's own never runs for another."""
+    if tenant.status != "active" or pipeline.tenant not in (None, tenant.tenant):
+        return False
+    if tenant.pipelines != "all":
+        return pipeline.pipeline_id in tenant.pipelines
+    return not pipeline.needs_credential or any(
+        c.provider == pipeline.spec.provider for c in tenant.credentials
+    )
+
+
+def credentials_for(tenant: TenantSpec, provider: str) -> tuple[Credential, ...]:
+    """The tenant's accounts at a provider, in file order; for a public one, a single account without a secret."""
+    declared = tuple(c for c in tenant.credentials if c.provider == provider)
+    return declared or (Credential(id=DEFAULT_CREDENTIAL, provider=provider),)
