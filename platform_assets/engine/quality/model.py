@@ -1,0 +1,103 @@
+"""What data quality speaks of: severities, problems of a suite, plans, outcomes.
+
+A *measure* is one number (or list) that the audit query returns; expectations are judged from those alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from platform_assets.engine.names import TableName
+from platform_assets.engine.schema.model import Slice, TableSchema
+from platform_assets.engine.sql.model import BoundSql
+
+if TYPE_CHECKING:
+    from platform_assets.engine.quality.expectation import Expectation
+
+
+class Severity(StrEnum):
+    """``critical`` keeps the old slice and blocks downstream, ``warning`` warns, ``info`` only records."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True)
+class SuiteProblem:
+    """One thing wrong with the expectation at ``index``: which argument, why, and the nearest valid name."""
+
+    index: int
+    field: str
+    reason: str
+    nearest: str | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What an expectation concludes from its measures. Counts are rows, ``None`` where senseless."""
+
+    success: bool
+    observed_value: Any = None
+    element_count: int | None = None
+    missing_count: int | None = None
+    unexpected_count: int | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """One expectation's result for one slice.
+
+    ``unexpected_percent`` is 0-100 of the non-missing rows, ``None`` where there are none.
+    ``sql`` can be run as it stands: the failing rows of a row-wise expectation, otherwise its aggregates.
+    """
+
+    expectation_id: str
+    type: str
+    column: str | None
+    severity: Severity
+    success: bool
+    element_count: int | None = None
+    missing_count: int | None = None
+    unexpected_count: int | None = None
+    unexpected_percent: float | None = None
+    observed_value: Any = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    sql: str = ""
+
+
+@dataclass(frozen=True)
+class PlannedCheck:
+    """An expectation and where its measures stand in the audit row: local name → result column."""
+
+    expectation: Expectation
+    measures: Mapping[str, str]
+    sql: str = ""
+
+
+@dataclass(frozen=True)
+class AuditPlan:
+    """One query that answers every check of a suite for one slice of one physical table."""
+
+    table: TableName
+    schema: TableSchema
+    slice: Slice | None
+    checks: tuple[PlannedCheck, ...]
+    query: BoundSql
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the outcomes of a slice allow: ``critical`` failures block it, ``warning`` failures are told."""
+
+    critical: tuple[str, ...] = ()
+    warning: tuple[str, ...] = ()
+    info: tuple[str, ...] = ()
+
+    @property
+    def blocked(self) -> bool:
+        return bool(self.critical)

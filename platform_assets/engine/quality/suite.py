@@ -1,0 +1,153 @@
+"""From ``dq.yml`` entries to expectations, or to everything that is wrong with them.
+
+Refuses unknown types, columns and arguments, reversed ranges, values a column cannot hold, patterns that the
+two warehouses would read differently, and conditions that cannot be parsed. A suite that passes will compile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from platform_assets.engine.quality import column_map as _column_map
+from platform_assets.engine.quality import table as _table
+from platform_assets.engine.quality.condition import ConditionError, nearest_name, parse_condition
+from platform_assets.engine.quality.expectation import KINDS, Complaint, Expectation
+from platform_assets.engine.quality.model import SuiteProblem
+from platform_assets.engine.schema.model import TableSchema
+
+FAMILIES = (_column_map, _table)  # importing a family registers its kinds
+
+
+def known_types() -> tuple[str, ...]:
+    """Every ``type`` that a suite may use, sorted."""
+    return tuple(sorted(KINDS))
+
+
+def parse_suite(
+    raw: Sequence[dict[str, Any]], schema: TableSchema
+) -> tuple[tuple[Expectation, ...], list[SuiteProblem]]:
+    """Read a suite against a table's schema. Expectations come back in order, each with a unique ``name``;
+    those with problems are left out and every problem of all of them is returned."""
+    read = [_read(index, entry, schema) for index, entry in enumerate(raw)]
+    problems = [p for _, found in read for p in found]
+    sound = [(i, expectation) for i, (expectation, found) in enumerate(read) if expectation and not found]
+    named, clashes = _name_all(sound)
+    return named, problems + clashes
+
+
+def _read(
+    index: int, entry: dict[str, Any], schema: TableSchema
+) -> tuple[Expectation | None, list[SuiteProblem]]:
+    name = entry.get("type")
+    if not isinstance(name, str) or name not in KINDS:
+        return None, [SuiteProblem(index, "type", f"unknown expectation {name!r}", nearest_type(name))]
+    try:
+        expectation = KINDS[name](**entry)
+    except ValidationError as error:
+        return None, list(_validation_problems(index, error, KINDS[name]))
+    found = [SuiteProblem(index, *complaint) for complaint in _complaints(expectation, schema)]
+    return expectation, found
+
+
+def nearest_type(name: object) -> str | None:
+    return nearest_name(name, known_types()) if isinstance(name, str) else None
+
+
+def _validation_problems(
+    index: int, error: ValidationError, cls: type[Expectation]
+) -> Iterator[SuiteProblem]:
+    seen: set[str] = set()
+    for item in error.errors(include_url=False):
+        name = str(item["loc"][0]) if item["loc"] else "type"
+        if name in seen:  # a union reports once per member
+            continue
+        seen.add(name)
+        if item["type"] == "extra_forbidden":
+            known = tuple(cls.model_fields)
+            yield SuiteProblem(index, name, "unknown argument", nearest_name(name, known))
+        else:
+            yield SuiteProblem(index, name, _reason(item["msg"]))
+
+
+def _reason(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def _complaints(expectation: Expectation, schema: TableSchema) -> Iterator[Complaint]:
+    wrong = list(_unknown_columns(expectation, schema)) or list(_type_complaints(expectation, schema))
+    yield from wrong or expectation.complaints(schema)
+    yield from _condition_complaints(expectation, schema)
+
+
+def _unknown_columns(expectation: Expectation, schema: TableSchema) -> Iterator[Complaint]:
+    for argument in expectation.column_arguments:
+        value = getattr(expectation, argument)
+        for name in (value,) if isinstance(value, str) else value or ():
+            if schema.get(name) is None:
+                yield argument, f"unknown column {name!r}", nearest_name(name, schema.names)
+
+
+def _type_complaints(expectation: Expectation, schema: TableSchema) -> Iterator[Complaint]:
+    if expectation.accepts is None:
+        return
+    for name in expectation.columns:
+        field = schema.get(name)
+        if field is not None and field.type not in expectation.accepts:
+            wanted = ", ".join(sorted(expectation.accepts))
+            yield (
+                expectation.column_arguments[0],
+                f"column {name!r} is {field.type}; needs one of {wanted}",
+                None,
+            )
+
+
+def _condition_complaints(expectation: Expectation, schema: TableSchema) -> Iterator[Complaint]:
+    if expectation.row_condition is None:
+        return
+    try:
+        parse_condition(expectation.row_condition, schema)
+    except ConditionError as error:
+        yield "row_condition", str(error), error.nearest
+
+
+# --- ids ---
+
+
+def base_id(expectation: Expectation) -> str:
+    """Readable and made of ``[A-Za-z0-9_]``: the type, then its columns."""
+    parts = [expectation.type, *expectation.columns]
+    return "__".join(_safe(part) for part in parts)[:180]
+
+
+def _safe(text: str) -> str:
+    return "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in text)
+
+
+def _digest(expectation: Expectation) -> str:
+    content = expectation.model_dump(mode="json", exclude={"name", "severity", "description"})
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:8]
+
+
+def _name_all(
+    expectations: Iterable[tuple[int, Expectation]],
+) -> tuple[tuple[Expectation, ...], list[SuiteProblem]]:
+    """Ids stay the same when other expectations are added: only a second one of the same type and columns
+    carries a digest of its arguments."""
+    taken: set[str] = set()
+    named: list[Expectation] = []
+    problems: list[SuiteProblem] = []
+    for index, expectation in expectations:
+        name = expectation.name or base_id(expectation)
+        if name in taken and not expectation.name:
+            name = f"{name}__{_digest(expectation)}"
+        if name in taken:
+            problems.append(SuiteProblem(index, "name", f"a second expectation means the same: {name!r}"))
+            continue
+        taken.add(name)
+        named.append(expectation.model_copy(update={"name": name}))
+    return tuple(named), problems

@@ -1,0 +1,79 @@
+"""Runs compiled audits in a real DuckDB, on tables made from Python rows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import duckdb
+import sqlglot
+
+from platform_assets.engine.names import TableName
+from platform_assets.engine.quality.audit import compile_audit, judge
+from platform_assets.engine.quality.model import AuditPlan, CheckOutcome
+from platform_assets.engine.quality.suite import parse_suite
+from platform_assets.engine.schema.model import Field, FieldType, Slice, TableSchema
+from platform_assets.engine.sql.model import BoundSql
+
+TABLE = TableName("acme1281_raw_test", "t")
+DUCK_TYPES = {
+    FieldType.STRING: "VARCHAR",
+    FieldType.INT64: "BIGINT",
+    FieldType.FLOAT64: "DOUBLE",
+    FieldType.NUMERIC: "DECIMAL(38, 9)",
+    FieldType.BIGNUMERIC: "DECIMAL(38, 18)",
+    FieldType.BOOL: "BOOLEAN",
+    FieldType.DATE: "DATE",
+    FieldType.DATETIME: "TIMESTAMP",
+    FieldType.TIMESTAMP: "TIMESTAMPTZ",
+    FieldType.JSON: "JSON",
+    FieldType.BYTES: "BLOB",
+    FieldType.TIME: "TIME",
+}
+
+
+def schema_of(**columns: str) -> TableSchema:
+    """``schema_of(a="INT64", email="STRING pii")``."""
+    return TableSchema(
+        tuple(Field(name, FieldType(t.split()[0]), pii="pii" in t) for name, t in columns.items())
+    )
+
+
+class Duck:
+    """One table in memory."""
+
+    def __init__(
+        self, schema: TableSchema, rows: Sequence[Mapping[str, Any]], table: TableName = TABLE
+    ) -> None:
+        self.schema, self.table = schema, table
+        self.connection = duckdb.connect(config={"threads": 1})
+        self.connection.execute(f'CREATE SCHEMA "{table.dataset}"')
+        self.add_table(table, schema, rows)
+
+    def add_table(self, table: TableName, schema: TableSchema, rows: Sequence[Mapping[str, Any]]) -> None:
+        columns = ", ".join(f'"{f.name}" {DUCK_TYPES[f.type]}' for f in schema.fields)
+        self.connection.execute(f'CREATE TABLE "{table.dataset}"."{table.table}" ({columns})')
+        marks = ", ".join("?" for _ in schema.fields)
+        values = [[row.get(name) for name in schema.names] for row in rows]
+        if values:
+            self.connection.executemany(
+                f'INSERT INTO "{table.dataset}"."{table.table}" VALUES ({marks})', values
+            )
+
+    def rows(self, query: BoundSql) -> list[dict[str, Any]]:
+        sql = sqlglot.transpile(query.sql, read="bigquery", write="duckdb")[0]
+        cursor = self.connection.execute(sql, {name: value for name, (_, value) in query.parameters.items()})
+        names = [d[0] for d in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def plan(self, raw: Sequence[dict[str, Any]], slice_: Slice | None = None) -> AuditPlan:
+        suite, problems = parse_suite(raw, self.schema)
+        assert problems == []
+        return compile_audit(suite, self.schema, self.table, slice_)
+
+    def check(self, *raw: dict[str, Any], slice_: Slice | None = None) -> tuple[CheckOutcome, ...]:
+        plan = self.plan(raw, slice_)
+        (row,) = self.rows(plan.query)
+        return judge(plan, row)
+
+    def one(self, type: str, **arguments: Any) -> CheckOutcome:
+        (outcome,) = self.check({"type": type, **arguments})
+        return outcome
