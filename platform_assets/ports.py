@@ -11,12 +11,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from platform_assets.engine.ingestion.http import HttpRequest as HttpRequest  # noqa: PLC0414
+from platform_assets.engine.ingestion.http import HttpResponse as HttpResponse  # noqa: PLC0414
+from platform_assets.engine.ingestion.http import HttpSource as HttpSource  # noqa: PLC0414
 from platform_assets.engine.names import TableName
 from platform_assets.engine.schema.model import Slice, TableSchema, TableSpec
 from platform_assets.engine.sql.model import BoundSql
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from platform_assets.engine.ingestion.spec import ProviderSpec
 
 # --- Warehouse -------------------------------------------------------------------------------------------------
 
@@ -221,27 +226,8 @@ class SecretStore(Protocol):
         """The tenant's secret. NotFoundError says which name was looked for and where, never a value."""
 
 
-@dataclass(frozen=True)
-class HttpRequest:
-    """``params`` keeps order and repeats (``group_by[]``). Credentials are not here: the adapter adds them."""
+class HttpSources(Protocol):
+    """Every provider's API: opens one for one credential. The secret goes to the provider's declared host only."""
 
-    method: Literal["GET", "POST"]
-    url: str
-    params: tuple[tuple[str, str], ...] = ()
-    headers: tuple[tuple[str, str], ...] = ()
-    json: Any = None
-
-
-@dataclass(frozen=True)
-class HttpResponse:
-    status: int
-    headers: Mapping[str, str]  # keys in lower case
-    body: bytes
-    url: str
-
-
-class HttpSource(Protocol):
-    """One provider's API for one credential: authentication, host lock, rate limit, timeouts, retries."""
-
-    def send(self, request: HttpRequest) -> HttpResponse:
-        """A 2xx answer; anything else is an error of ``engine.errors`` (429/5xx only after the retries)."""
+    def open(self, provider: ProviderSpec, secret: Secret | None) -> HttpSource:
+        """Raises ConfigError for an address that is not allowed, AuthError for an unusable secret."""

@@ -101,7 +101,8 @@ class NoPagination(Spec):
 
 
 class TokenPagination(Spec):
-    """The answer names the next page: its ``token_path`` goes into query parameter ``param``.
+    """The answer names the next page: its ``token_path`` goes into query parameter ``param``, or into the body of a
+    POST that has one.
 
     ``cursor`` and ``page_token`` mean the same; both are accepted because vendors use both words.
     ``has_more_path`` true without a token, or a token seen before, is an error.
@@ -159,7 +160,8 @@ class RestSource(Spec):
     ``records_path`` walks to the records, ``[]`` meaning "each element of": ``data[].results[]``.
     ``columns`` maps table columns to paths inside a record; ``$.data[].start_time`` starts at the page and may
     look at the elements that enclose the record. Columns not mapped take the field of their own name.
-    Fields of a record that no column takes are kept in ``x_extra`` (JSON) where the table has that column.
+    Fields of a record that no column takes are kept in ``x_extra`` (JSON) where the table has that column;
+    ``ignore`` names those which are known and not wanted.
     """
 
     type: Literal["rest_api"]
@@ -172,6 +174,7 @@ class RestSource(Spec):
     pagination: Pagination = NoPagination(type="none")
     records_path: str
     columns: dict[Identifier, str] = {}
+    ignore: list[str] = []
     max_pages: Annotated[int, Field(ge=1)] = 10_000
 
 
