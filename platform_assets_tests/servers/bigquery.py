@@ -1,7 +1,7 @@
 """local-bigquery: Google's REST API over DuckDB, in a Python 3.13 environment of its own below ``.servers/``.
 
-``install`` builds that environment once from the hash-pinned ``bigquery.lock``; ``serving`` runs the server on a
-port of its own choosing at 127.0.0.1. Both fail with what is missing; nothing is skipped.
+``install`` builds that environment once from the hash-pinned ``bigquery.lock``; ``serving`` runs the server on
+a port of its own choosing at 127.0.0.1. Both fail with what is missing; nothing is skipped.
 
     python -m platform_assets_tests.servers.bigquery install
     python -m platform_assets_tests.servers.bigquery serve <data folder> [port]
