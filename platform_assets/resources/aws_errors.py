@@ -20,7 +20,10 @@ from platform_assets.engine.errors import (
     RetryableError,
 )
 
-_THROTTLED = ("throttl", "toomanyrequests", "requestlimitexceeded", "slowdown", "bandwidthlimitexceeded")
+_TRANSIENT = (
+    *("throttl", "toomanyrequests", "requestlimitexceeded", "slowdown", "bandwidthlimitexceeded"),
+    *("requesttimeout", "internalerror", "internalfailure", "serviceunavailable"),
+)
 _CODES: Mapping[str, type[RejectedError]] = {
     **dict.fromkeys(
         (
@@ -57,6 +60,8 @@ def translated(what: str) -> Iterator[None]:
         known = translate(error, what)
         if known is None:
             raise
+        if isinstance(known, AuthError):
+            raise known from None  # AWS's own text may quote the signed request, session token included
         raise known from error
 
 
@@ -73,7 +78,7 @@ def translate(error: BaseException, what: str) -> PlatformError | None:
         return AuthError(f"{text} (set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a role)")
     if isinstance(error, aws.NoRegionError):
         return ConfigError(f"{text} (set the region in the deployment or AWS_REGION)")
-    if isinstance(error, aws.HTTPClientError | aws.ConnectionError):
+    if isinstance(error, aws.HTTPClientError | aws.ConnectionError | aws.IncompleteReadError):
         # Refused or never connected: nothing was sent. A lost answer may have had its effect.
         sent = not isinstance(error, aws.EndpointConnectionError | aws.ConnectTimeoutError)
         return RetryableError(text, effect_unknown=sent)
@@ -88,9 +93,10 @@ def code_of(error: Any) -> str:
 def _from_answer(error: Any, what: str) -> PlatformError:
     meta = error.response.get("ResponseMetadata", {})
     status, code = int(meta.get("HTTPStatusCode") or 0), code_of(error)
-    text = f"{what}: {code}: {error.response.get('Error', {}).get('Message', '')}"
     plain = code.lower()
-    if status >= 500 or status == 429 or any(word in plain for word in _THROTTLED):
+    said = "" if "signature" in plain else error.response.get("Error", {}).get("Message", "")
+    text = f"{what}: {code}: {said}"
+    if status >= 500 or status == 429 or any(word in plain for word in _TRANSIENT):
         return RetryableError(text, retry_after=_retry_after(meta), effect_unknown=status >= 500)
     if any(word in plain for word in _MISSING):
         return NotFoundError(text)

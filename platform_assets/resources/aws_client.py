@@ -1,0 +1,41 @@
+"""How every AWS adapter reaches AWS: region, endpoint, bounded timeouts and retries. No credentials here.
+
+Credentials come from boto3's own chain (role, environment, profile), never from a deployment file.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from platform_assets.engine.errors import ConfigError
+from platform_assets.engine.spec import Spec
+
+
+class AwsSettings(Spec):
+    """``endpoint_url`` is for emulators and private endpoints. ``max_attempts`` counts the first one too:
+    botocore retries lost connections, throttling and 5xx, with growing waits."""
+
+    region: str = "us-east-1"
+    endpoint_url: str | None = None
+    connect_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
+    read_timeout_seconds: Annotated[float, Field(gt=0, le=300)] = 60.0
+    max_attempts: Annotated[int, Field(ge=1, le=10)] = 4
+
+
+def connect(service: str, settings: AwsSettings, **extra: Any) -> Any:
+    """A thread-safe boto3 client; nothing is sent yet. ``extra`` goes to botocore's Config."""
+    try:
+        import boto3
+        from botocore.config import Config
+    except ImportError as error:
+        raise ConfigError(f"{service}: boto3 is missing; install it with: pip install boto3") from error
+    config = Config(
+        connect_timeout=settings.connect_timeout_seconds,
+        read_timeout=settings.read_timeout_seconds,
+        retries={"mode": "standard", "total_max_attempts": settings.max_attempts},
+        **extra,
+    )
+    session: Any = boto3.session.Session(region_name=settings.region)
+    return session.client(service, endpoint_url=settings.endpoint_url, config=config)
