@@ -1,0 +1,212 @@
+"""The run history in each tenant's own ``metadata`` dataset: pipeline_runs, step_logs, dq_results.
+
+One row per fact. A run's rows are written RUNNING before its first slice and completed after its last, step and
+quality rows as each table finishes; so a run that dies leaves what it did, and a status sensor completes the rest.
+All writes merge by key: writing a fact twice leaves it once.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from platform_assets.assets.graph import Node
+from platform_assets.assets.keys import SliceKey
+from platform_assets.assets.outcomes import PartOutcome, SliceOutcome, Status
+from platform_assets.assets.slice_runner import RunContext
+from platform_assets.engine.schema.arrow import record_batch
+from platform_assets.engine.schema.model import Slice, TableSpec
+from platform_assets.engine.tenancy import TenantSpec, runs_pipeline
+from platform_assets.ports import SliceWrite, Warehouse
+
+KEYS = {
+    "pipeline_runs": ("pipeline_logging_id", "pipeline_id", "run_date"),
+    "step_logs": ("step_logging_id",),
+    "dq_results": ("dq_result_id",),
+}
+Row = dict[str, Any]
+
+
+class RunHistory:
+    """Writes one Dagster run's facts. ``pipeline_logging_id`` is the Dagster run id."""
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        tables: Mapping[str, TableSpec],
+        run: RunContext,
+        config_version: str,
+        tags: Mapping[str, str],
+    ) -> None:
+        self._warehouse = warehouse
+        self._tables = tables
+        self._run = run
+        self._config_version = config_version
+        self._trigger = _trigger(tags)
+        self._started = run.now()
+        self._runs: dict[tuple[str, str, SliceKey], Row] = {}
+        self._rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        self._worst: dict[tuple[str, str, SliceKey], PartOutcome] = {}
+
+    def begin(
+        self, nodes: Sequence[Node], keys: Sequence[SliceKey], tenants: Mapping[str, TenantSpec]
+    ) -> None:
+        """One RUNNING row per pipeline and slice."""
+        for key in keys:
+            for pipeline_id in sorted({w.pipeline_id for node in nodes for w in node.writers}):
+                pipeline = next(n.pipelines[pipeline_id] for n in nodes if pipeline_id in n.pipelines)
+                if runs_pipeline(tenants[key.tenant], pipeline):
+                    self._runs[key.tenant, pipeline_id, key] = self._run_row(pipeline_id, key)
+        self._write_runs()
+
+    def record(self, outcome: SliceOutcome) -> None:
+        """One step row per writer, one quality row per expectation and writer; ``flush`` writes them."""
+        tenant = outcome.key.tenant
+        for part in outcome.parts:
+            self._rows[tenant, "step_logs"].append(self._step_row(outcome, part))
+            self._rows[tenant, "dq_results"] += self._quality_rows(outcome, part)
+            self._note(outcome, part)
+
+    def flush(self) -> None:
+        """Write what was recorded since the last time."""
+        for (tenant, table), rows in sorted(self._rows.items()):
+            self._merge(tenant, table, rows)
+        self._rows.clear()
+
+    def end(self) -> None:
+        """Complete the run rows with what became of each pipeline's slices."""
+        for key, row in self._runs.items():
+            worst = self._worst.get(key)
+            failed = worst is not None and worst.status in (Status.FAILED, Status.BLOCKED)
+            row |= {
+                "status": "FAILED" if failed else "COMPLETED",
+                "end_time": self._run.now(),
+                "duration_ms": _milliseconds(self._started, self._run.now()),
+                "error_message": worst.error if failed and worst else None,
+            }
+        self._write_runs()
+
+    def _note(self, outcome: SliceOutcome, part: PartOutcome) -> None:
+        key = (outcome.key.tenant, part.pipeline_id, outcome.key)
+        current = self._worst.get(key)
+        order = (Status.SKIPPED, Status.PUBLISHED, Status.BLOCKED, Status.FAILED)
+        if current is None or order.index(part.status) > order.index(current.status):
+            self._worst[key] = part
+
+    def _write_runs(self) -> None:
+        by_tenant: dict[str, list[Row]] = defaultdict(list)
+        for (tenant, _, _), row in self._runs.items():
+            by_tenant[tenant].append(row)
+        for tenant, rows in sorted(by_tenant.items()):
+            self._merge(tenant, "pipeline_runs", rows)
+
+    def _run_row(self, pipeline_id: str, key: SliceKey) -> Row:
+        return {
+            "pipeline_logging_id": self._run.run_id,
+            "pipeline_id": pipeline_id,
+            "tenant_id": key.tenant,
+            "run_date": key.day,
+            "status": "RUNNING",
+            "trigger_type": self._trigger[0],
+            "trigger_by": self._trigger[1],
+            "start_time": self._started,
+            "config_version": self._config_version,
+            "ingestion_date": self._started.date(),
+        }
+
+    def _step_row(self, outcome: SliceOutcome, part: PartOutcome) -> Row:
+        return {
+            "step_logging_id": self._fact(outcome, part),
+            "pipeline_logging_id": self._run.run_id,
+            "pipeline_id": part.pipeline_id,
+            "tenant_id": outcome.key.tenant,
+            "step_name": part.step_id,
+            "step_type": part.step_type,
+            "credential_id": part.credential,
+            "target_table": str(outcome.table),
+            "run_date": outcome.key.day,
+            "status": STEP_STATUS[part.status],
+            "start_time": part.started,
+            "end_time": part.ended,
+            "duration_ms": _milliseconds(part.started, part.ended),
+            "rows_processed": part.rows_inserted,
+            "error_message": part.error or None,
+            "error_type": part.error_type or None,
+            "metadata": {
+                "rows_deleted": part.rows_deleted,
+                "requests": part.pull.requests if part.pull else None,
+                "schema_changes": list(part.schema_changes),
+            },
+            "ingestion_date": self._started.date(),
+        }
+
+    def _quality_rows(self, outcome: SliceOutcome, part: PartOutcome) -> list[Row]:
+        return [
+            {
+                "dq_result_id": f"{self._fact(outcome, part)}:{check.expectation_id}",
+                "pipeline_logging_id": self._run.run_id,
+                "pipeline_id": part.pipeline_id,
+                "tenant_id": outcome.key.tenant,
+                "target_table": str(outcome.table),
+                "run_date": outcome.key.day,
+                "expectation_id": check.expectation_id,
+                "expectation_type": check.type,
+                "column_name": check.column,
+                "severity": check.severity,
+                "success": check.success,
+                "element_count": check.element_count,
+                "unexpected_count": check.unexpected_count,
+                "observed_value": None if check.observed_value is None else str(check.observed_value),
+                "details": dict(check.details),
+                "executed_at": part.ended,
+                "ingestion_date": self._started.date(),
+            }
+            for check in part.audited.checks
+        ]
+
+    def _fact(self, outcome: SliceOutcome, part: PartOutcome) -> str:
+        parts = (
+            self._run.run_id,
+            outcome.table,
+            outcome.key.day,
+            part.pipeline_id,
+            part.step_id,
+            part.credential,
+        )
+        return ":".join(str(p or "-") for p in parts)
+
+    def _merge(self, tenant: str, table: str, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        spec = self._tables[table]
+        self._warehouse.ensure_table(tenant, spec)
+        staging = self._warehouse.create_staging(tenant, spec, self._run.run_id.replace("-", "")[:12])
+        try:
+            self._warehouse.load(tenant, staging, [record_batch(spec.schema, rows)])
+            self._warehouse.publish(tenant, SliceWrite(spec, staging, "merge", Slice(()), KEYS[table]))
+        finally:
+            self._warehouse.drop(tenant, staging)
+
+
+STEP_STATUS = {
+    Status.PUBLISHED: "COMPLETED",
+    Status.SKIPPED: "SKIPPED",
+    Status.BLOCKED: "SKIPPED",
+    Status.FAILED: "FAILED",
+}
+
+
+def _milliseconds(start: Any, end: Any) -> int:
+    return round((end - start).total_seconds() * 1000)
+
+
+def _trigger(tags: Mapping[str, str]) -> tuple[str, str]:
+    """(type, by) from Dagster's own tags: schedule, sensor, backfill, retry, else manual."""
+    for tag, kind in (
+        ("dagster/parent_run_id", "retry"),
+        ("dagster/schedule_name", "scheduler"),
+        ("dagster/sensor_name", "sensor"),
+        ("dagster/backfill", "backfill"),
+    ):
+        if tag in tags:
+            return kind, tags[tag]
+    return "manual", tags.get("user", "")

@@ -1,0 +1,135 @@
+"""What people see of a slice in Dagster: one materialization per tenant and day, and one evaluation per check."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import dagster as dg
+
+from platform_assets.assets.graph import Node
+from platform_assets.assets.keys import table_key
+from platform_assets.assets.outcomes import PartOutcome, SliceOutcome
+from platform_assets.engine.quality import CheckOutcome, check_name, render_rows
+
+PREVIEW_COLUMNS = 12
+
+
+def materialization(
+    node: Node, outcome: SliceOutcome, run_id: str, lineage: dg.TableColumnLineage | None
+) -> dg.AssetMaterialization:
+    """The event of a published slice."""
+    return dg.AssetMaterialization(
+        asset_key=table_key(node.table),
+        partition=str(outcome.key),
+        metadata={**_counts(outcome), **_requests(outcome), **_measures(node, outcome), **_preview(outcome)}
+        | {"pipeline_logging_id": run_id, "days_covered": outcome.days_covered}
+        | ({"dagster/column_lineage": lineage} if lineage else {}),
+    )
+
+
+def check_evaluations(node: Node, outcome: SliceOutcome) -> Iterator[dg.AssetCheckEvaluation]:
+    """One evaluation per expectation and slice; of a slice with several writers it passes if all of them pass.
+
+    A slice that never came to its audit gives none: what did not run neither passed nor failed.
+    """
+    audited = [part for part in outcome.parts if part.audited.checks]
+    for expectation in node.suite:
+        results = [
+            (part, c) for part in audited for c in part.audited.checks if c.expectation_id == expectation.name
+        ]
+        if results:
+            yield _evaluation(node, outcome, check_name(expectation), results)
+
+
+def _evaluation(
+    node: Node, outcome: SliceOutcome, name: str, results: Sequence[tuple[PartOutcome, CheckOutcome]]
+) -> dg.AssetCheckEvaluation:
+    first = next((c for _, c in results if not c.success), results[0][1])
+    metadata: dict[str, Any] = {
+        "severity": first.severity,
+        "unexpected_count": sum(c.unexpected_count or 0 for _, c in results),
+        "element_count": sum(c.element_count or 0 for _, c in results),
+        "observed_value": str(first.observed_value),
+    }
+    rows = [row for part, c in results for row in part.audited.failing_rows.get(c.expectation_id, ())]
+    if rows:
+        metadata["failing_rows"] = dg.MetadataValue.md(render_rows(rows))
+    return dg.AssetCheckEvaluation(
+        asset_key=table_key(node.table),
+        check_name=name,
+        passed=all(c.success for _, c in results),
+        severity=dg.AssetCheckSeverity.ERROR if first.severity == "critical" else dg.AssetCheckSeverity.WARN,
+        description=f"{first.type}: {'ok' if first.success else 'failed'}",
+        metadata=metadata,
+        partition=str(outcome.key),
+    )
+
+
+def _counts(outcome: SliceOutcome) -> dict[str, Any]:
+    inserted = sum(part.rows_inserted for part in outcome.parts)
+    changes = [change for part in outcome.parts for change in part.schema_changes]
+    counts: dict[str, Any] = {
+        "dagster/partition_row_count": inserted,
+        "rows_inserted": inserted,
+        "rows_deleted": sum(part.rows_deleted for part in outcome.parts),
+        "checks_passed": sum(c.success for part in outcome.parts for c in part.audited.checks),
+        "checks_failed": sum(not c.success for part in outcome.parts for c in part.audited.checks),
+        "seconds": round(sum((part.ended - part.started).total_seconds() for part in outcome.parts), 3),
+    }
+    if changes:
+        counts["schema_changes"] = dg.MetadataValue.md("\n".join(f"- {change}" for change in changes))
+    return counts
+
+
+def _requests(outcome: SliceOutcome) -> dict[str, Any]:
+    pulls = [part.pull for part in outcome.parts if part.pull]
+    if not pulls:
+        return {}
+    empty = all(p.records == 0 for p in pulls)
+    return {
+        "requests": sum(p.requests for p in pulls),
+        "bytes_received": sum(p.bytes for p in pulls),
+        "unknown_fields": ", ".join(sorted({name for p in pulls for name in p.unknown_fields})) or "none",
+    } | ({"empty_answer": "the source answered with no rows; the slice is empty"} if empty else {})
+
+
+def _measures(node: Node, outcome: SliceOutcome) -> dict[str, Any]:
+    """Sums per currency (never across currencies), and the chart by dimension."""
+    totals: dict[str, Decimal] = defaultdict(Decimal)
+    bars: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for measured in (m for part in outcome.parts for m in part.audited.measures):
+        currency, amount = measured.currency or "", measured.amount or Decimal()
+        totals[currency] += amount
+        bars[currency, measured.dimension or "(none)"] += amount
+    if node.measure is None or not totals:
+        return {}
+    named = {
+        f"{node.measure.column}_{currency}".rstrip("_"): total for currency, total in sorted(totals.items())
+    }
+    shown: dict[str, Any] = {name: dg.MetadataValue.text(f"{total:f}") for name, total in named.items()}
+    shown |= {f"{name}_approx": dg.MetadataValue.float(float(total)) for name, total in named.items()}
+    shown["chart"] = dg.MetadataValue.md(bar_chart(f"{node.measure.column} of {outcome.key}", bars))
+    return shown
+
+
+def bar_chart(title: str, bars: Mapping[tuple[str, str], Decimal], most: int = 10) -> str:
+    """A Markdown image (SVG) of the largest amounts; labels carry their currency."""
+    import base64
+
+    import pygal
+
+    chart = pygal.HorizontalBar(
+        show_legend=False, width=640, height=80 + 26 * min(len(bars), most), js=[], print_values=True
+    )
+    chart.title = title
+    largest = sorted(bars.items(), key=lambda bar: (-abs(bar[1]), bar[0]))[:most]
+    chart.x_labels = [f"{name} {currency}".strip() for (currency, name), _ in reversed(largest)]
+    chart.add("", [float(amount) for _, amount in reversed(largest)], formatter=lambda v: f"{v:,.2f}")
+    image = base64.b64encode(chart.render(disable_xml_declaration=True).encode()).decode()
+    return f"![{title}](data:image/svg+xml;base64,{image})"
+
+
+def _preview(outcome: SliceOutcome) -> dict[str, Any]:
+    rows = [row for part in outcome.parts for row in part.audited.preview][:5]
+    return {"preview": dg.MetadataValue.md(render_rows(rows, PREVIEW_COLUMNS))} if rows else {}

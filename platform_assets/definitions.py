@@ -1,0 +1,51 @@
+"""The code location: configuration in, Definitions out. The only place where adapters meet assets."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from platform_assets.assets.automation import pipeline_jobs, pipeline_schedules
+from platform_assets.assets.graph import build_nodes
+from platform_assets.assets.history import dead_run_sensor
+from platform_assets.assets.keys import tenant_day_partitions
+from platform_assets.assets.tables import build_tables
+from platform_assets.config import load
+from platform_assets.resources.adapter import AdapterResource
+from platform_assets.settings import read_settings
+
+settings = read_settings()
+today = datetime.now(UTC).date()
+configuration = load(
+    settings.config_root, deployment=settings.deployment, environment=settings.environment, today=today
+)
+deployment = configuration.deployment
+start = deployment.partitions.first_day(today)
+partitions = tenant_day_partitions(start, tuple(sorted(configuration.tenants)))
+nodes = build_nodes(configuration.pipelines)
+jobs = pipeline_jobs(configuration.pipelines, nodes, partitions)
+
+defs = dg.Definitions(
+    assets=[
+        build_tables(
+            nodes=nodes,
+            pipelines=configuration.pipelines,
+            providers=configuration.providers,
+            tenants=configuration.tenants,
+            metadata_tables=configuration.metadata_tables,
+            partitions=partitions,
+            slices_in_flight=deployment.limits.slices_in_flight,
+            config_version=configuration.version,
+        )
+    ],
+    jobs=list(jobs.values()),
+    schedules=pipeline_schedules(
+        configuration.pipelines, jobs, configuration.tenants, start, deployment.schedules_enabled
+    ),
+    sensors=[dead_run_sensor(configuration.metadata_tables)],
+    resources={
+        port: AdapterResource(port=port, kind=binding.kind, settings=dict(binding.settings))
+        for port, binding in deployment.resources().items()
+    },
+    # One process per run: the default multiprocess executor costs seconds per step.
+    executor=dg.in_process_executor,
+)
