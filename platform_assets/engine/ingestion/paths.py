@@ -2,7 +2,7 @@
 
 Owns the path grammar. Refuses anything cleverer (filters, indexes, wildcards): a path always means one place.
 
-* keys are separated by dots; ``[]`` after a key means "each element of that list"; ``[]`` alone is a top-level list;
+* keys are separated by dots; ``[]`` after a key means "each element of"; ``[]`` alone is a top-level list;
 * ``$`` is the page, ``.`` alone is the record itself.
 """
 
@@ -52,12 +52,12 @@ def relative(text: str) -> bool:
 
 
 def encloses(outer: Path, records: Path) -> bool:
-    """Whether ``outer`` (``$.data[].start_time``) names something that encloses every record of ``records``."""
+    """Whether ``outer`` (``$.data[].start_time``) encloses every record of ``records``."""
     return outer.levels == records.levels[: len(outer.levels)]
 
 
 def path_problems(records_path: str, columns: dict[str, str], ignore: list[str]) -> tuple[str, ...]:
-    """Every reason why these paths cannot be used together; empty when they can. For validating configuration."""
+    """Every reason why these paths cannot be used together; empty when they can."""
     problems = []
     parsed: dict[str, Path] = {}
     for name, text in [

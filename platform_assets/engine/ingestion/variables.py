@@ -1,7 +1,7 @@
 """What a request template may say about its slice, and the rendering of it.
 
-Owns the slice variables. Refuses names that do not exist (at validation and again at rendering) and everything a
-sandbox refuses; no clock and no secret is reachable from a template.
+Owns the slice variables. Refuses names that do not exist (at validation and again at rendering) and
+everything a sandbox refuses; no clock and no secret is reachable from a template.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class TemplateProblem:
 def slice_variables(
     run_date: date, *, tenant: str, credential: str, parameters: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Values of every slice variable. Days are UTC and half-open: ``next_date`` is the day after ``run_date``.
+    """Values of every slice variable. Days are UTC; ``next_date`` is the day after ``run_date``.
 
     ``month_end`` is the last day of the month, ``next_month`` the first day after it; dates are ISO text,
     ``…_unix`` whole seconds at midnight UTC, ``…_rfc3339`` like ``2026-01-31T00:00:00Z``.
@@ -56,7 +56,7 @@ def slice_variables(
 
 
 def render(text: str, variables: Mapping[str, Any]) -> str:
-    """``"{{ run_date }}"`` → ``"2026-01-31"``. ConfigError where a name is unknown or the template is broken."""
+    """``"{{ run_date }}"`` → ``"2026-01-31"``. ConfigError: unknown name, or broken template."""
     if "{" not in text:
         return text
     from jinja2 import TemplateError
@@ -68,8 +68,9 @@ def render(text: str, variables: Mapping[str, Any]) -> str:
 
 
 def check_template(text: str, parameters: Collection[str] | None = None) -> tuple[TemplateProblem, ...]:
-    """What is wrong with a template; empty when nothing is. ``parameters`` are the known ``parameters.<name>``;
-    None accepts any."""
+    """What is wrong with a template; empty when nothing is.
+
+    ``parameters`` are the known ``parameters.<name>``; None accepts any."""
     if "{" not in text:
         return ()
     from jinja2 import TemplateSyntaxError, meta
@@ -95,10 +96,13 @@ def parameter_names(text: str) -> tuple[str, ...]:
     from jinja2 import nodes
 
     found = set()
-    for node in _environment().parse(text).find_all((nodes.Getattr, nodes.Getitem)):
-        owner = node.node
-        if isinstance(owner, nodes.Name) and owner.name == "parameters":
-            found.add(node.attr if isinstance(node, nodes.Getattr) else _constant(node.arg))
+    tree = _environment().parse(text)
+    for attribute in tree.find_all(nodes.Getattr):
+        if isinstance(attribute.node, nodes.Name) and attribute.node.name == "parameters":
+            found.add(attribute.attr)
+    for item in tree.find_all(nodes.Getitem):
+        if isinstance(item.node, nodes.Name) and item.node.name == "parameters":
+            found.add(_constant(item.arg))
     return tuple(sorted(name for name in found if name))
 
 
