@@ -25,7 +25,7 @@ class TenantQueuedRunCoordinator(QueuedRunCoordinator):
 
 
 def tenant_of(tags: Mapping[str, str]) -> str | None:
-    """The tenant that a run's partition tags name; ``several`` for a range over more than one; None without partition."""
+    """The tenant that a run's partition tags name; ``several`` for more than one; None without partition."""
     if tenant := tags.get("dagster/partition/tenant"):
         return tenant
     ends = [tags.get(f"dagster/asset_partition_range_{end}", "") for end in ("start", "end")]
