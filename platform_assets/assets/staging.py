@@ -83,7 +83,7 @@ class Stage:
                 credential=credential.id,
             ),
             stats=stats,
-            on_page=tell,
+            on_page=lambda so_far: tell(_progress(so_far)) if _worth_telling(so_far.requests) else None,
         )
         self.doors.warehouse.load(self.tenant.tenant, self.table, batches)
         return stats
@@ -166,6 +166,15 @@ class Stage:
         return SliceWrite(
             self.node.spec, self.table, destination.write, Slice(tuple(equals)), tuple(destination.keys)
         )
+
+
+def _worth_telling(requests: int) -> bool:
+    """The first page, then every tenth: enough to see that a long pull moves."""
+    return requests == 1 or requests % 10 == 0
+
+
+def _progress(stats: PullStats) -> str:
+    return f"{stats.requests} requests, {stats.records} records, {stats.bytes / 1e6:.1f} MB"
 
 
 def staging_token(run_id: str, part: Part, day: date) -> str:
