@@ -1,4 +1,4 @@
-"""local-bigquery: Google's REST API over DuckDB, in a Python 3.13 environment of its own below ``.servers/``.
+"""local-bigquery: Google's REST API over DuckDB, in its own Python 3.13 environment below ``.servers/``.
 
 ``install`` builds that environment once from the hash-pinned ``bigquery.lock``; ``serving`` runs the server on
 a port of its own choosing at 127.0.0.1. Both fail with what is missing; nothing is skipped.
