@@ -1,18 +1,21 @@
 """YAML files as plain values in which every value knows its line.
 
 Built from libyaml's event stream, because ``compose()`` recurses in C and dies on a deeply nested file.
-Scalars follow the YAML 1.2 core schema, as editors do: ``yes`` is text, ``12:30`` is text, ``2026-01-31`` is a date.
-Refused, each with its line: syntax errors, text that is not UTF-8, duplicate keys, keys that are not text, anchors and
-aliases (so nothing can multiply itself), tags, several documents in one file, files over 1 MB, nesting over 32 levels.
+Scalars follow the YAML 1.2 core schema, as editors do: ``yes`` and ``12:30`` are text, ``2026-01-31``
+is a date. Refused, each with its line: syntax errors, text that is not UTF-8, duplicate keys, keys that are
+not text, anchors and aliases (so nothing can multiply itself), tags, several documents in one file, files
+over 1 MB, nesting over 32 levels.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -68,9 +71,7 @@ def read_text(path: Path, file: str, problems: list[Problem]) -> str | None:
         problems.append(Problem(file, 1, "", f"cannot be read: {error.strerror}"))
         return None
     if len(data) > MAX_BYTES:
-        problems.append(
-            Problem(file, 1, "", f"is {len(data):,} bytes long; at most {MAX_BYTES:,} are allowed")
-        )
+        problems.append(Problem(file, 1, "", f"is {len(data):,} bytes long; the most is {MAX_BYTES:,}"))
         return None
     try:
         return data.decode("utf-8-sig")
@@ -189,6 +190,14 @@ def _plain(text: str) -> Any:
     return text
 
 
+def _date_or_text(text: str) -> Any:
+    """A calendar date; 2026-02-30 stays text, and the field that wants a date says so."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return text
+
+
 _MEANINGS: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
     (re.compile(r"|~|null|Null|NULL"), lambda _: None),
     (re.compile(r"true|True|TRUE"), lambda _: True),
@@ -196,16 +205,59 @@ _MEANINGS: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
     (re.compile(r"[-+]?[0-9]{1,30}"), int),
     (re.compile(r"0x[0-9a-fA-F]{1,16}"), lambda text: int(text, 16)),
     (re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), float),
-    (re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"), lambda text: _date(text)),
+    (re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"), _date_or_text),
     (re.compile(r"[-+]?\.(inf|Inf|INF)"), lambda text: -math.inf if text[0] == "-" else math.inf),
     (re.compile(r"\.(nan|NaN|NAN)"), lambda _: math.nan),
 )
 _SPECIAL_FIRST = frozenset(["", *"~nNtTfF0123456789+-."])
 
 
-def _date(text: str) -> Any:
-    """A calendar date; 2026-02-30 stays text, and the field that wants a date says so."""
+class _LazyLines(Mapping[Location, int]):
+    """Lines of a JSON text, found only once somebody asks: a file without problems never needs them."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @cached_property
+    def _lines(self) -> Mapping[Location, int]:
+        document = parse_document(self._text.replace("\t", " "), "", [])
+        return document.lines if document else {}
+
+    def __getitem__(self, key: Location) -> int:
+        return self._lines[key]
+
+    def __iter__(self) -> Iterator[Location]:
+        return iter(self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+
+def read_json_document(path: Path, file: str, problems: list[Problem]) -> Document | None:
+    """Read one JSON file, duplicate keys refused."""
+    text = read_text(path, file, problems)
+    if text is None:
+        return None
+    twice: list[str] = []
     try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return text
+        value = json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, twice))
+    except json.JSONDecodeError as error:
+        problems.append(Problem(file, error.lineno, "", f"is not valid JSON: {error.msg}"))
+        return None
+    except RecursionError:
+        problems.append(Problem(file, 1, "", "is nested too deep"))
+        return None
+    if twice:
+        found: list[Problem] = []
+        parse_document(text.replace("\t", " "), file, found)
+        problems.extend(found or [Problem(file, 1, key, "stands twice") for key in twice])
+        return None
+    return Document(file, value, _LazyLines(text))
+
+
+def _unique(pairs: list[tuple[str, Any]], twice: list[str]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice += sorted({name for name in names if names.count(name) > 1})
+    return value

@@ -1,6 +1,6 @@
-"""From a document to a frozen spec: pydantic's errors become problems with line, field, plain reason and nearest name.
+"""From a document to a frozen spec: pydantic's errors become problems with line, field and plain reason.
 
-Validation is strict (``"5"`` is not a number, ``true`` is not 1), except where a document's values came from the
+Validation is strict (``"5"`` is not a number, ``true`` is not 1), except where values come from the
 environment, which knows only text.
 """
 
@@ -56,11 +56,13 @@ def _problems(model: type[Spec], document: Document, error: ValidationError) -> 
         place, whole = _place(document.value, detail["loc"], missing=detail["type"] == "missing")
         reasons.setdefault((place, whole), []).append(_reason(model, detail))
     return [
-        document.problem(
-            place, " or ".join(dict.fromkeys(r for r, _ in told)), next((n for _, n in told if n), None)
-        )
+        document.problem(place, " or ".join(dict.fromkeys(r for r, _ in told)), _first(n for _, n in told))
         for (place, _), told in reasons.items()
     ]
+
+
+def _first(names: Iterable[str | None]) -> str | None:
+    return next((name for name in names if name), None)
 
 
 def _place(value: Any, location: Location, *, missing: bool) -> tuple[Location, bool]:
@@ -74,7 +76,7 @@ def _place(value: Any, location: Location, *, missing: bool) -> tuple[Location, 
             continue
         if _is_tag(value, part, place, location[:index]):
             continue
-        if isinstance(value, dict) and part in value or isinstance(value, list) and _has_index(value, part):
+        if (isinstance(value, dict) and part in value) or _has_index(value, part):
             place, value = (*place, part), value[part]
         elif missing and index == len(location) - 1:
             return (*place, part), True
@@ -89,11 +91,11 @@ def _is_tag(value: Any, part: str | int, place: Location, before: Location) -> b
     return isinstance(value, dict) and not just_seen and bool(place) and value.get("type") == part
 
 
-def _has_index(value: list[Any], part: str | int) -> bool:
-    return isinstance(part, int) and part < len(value)
+def _has_index(value: Any, part: str | int) -> bool:
+    return isinstance(value, list) and isinstance(part, int) and part < len(value)
 
 
-# --- Reasons ------------------------------------------------------------------------------------------------------
+# --- Reasons ------------------------------------------------------------------------------------------
 
 
 def _reason(model: type[Spec], detail: Mapping[str, Any]) -> tuple[str, str | None]:
@@ -166,7 +168,7 @@ _REASONS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 }
 
 
-# --- Which names a place would take -------------------------------------------------------------------------------
+# --- Which names a place would take -------------------------------------------------------------------
 
 
 def _fields_at(model: type[Spec], location: Location) -> tuple[str, ...]:
@@ -179,7 +181,7 @@ def _fields_at(model: type[Spec], location: Location) -> tuple[str, ...]:
 
 
 def _step(annotation: Any, part: str | int) -> Any:
-    """The annotation one step further; unchanged where the step picks a union's member that is the only one."""
+    """The annotation one step further: a union's member by its tag, a field, or an item."""
     members = _alternatives(annotation)
     tagged = [m for m in members if part in _tags(m)]
     if tagged:

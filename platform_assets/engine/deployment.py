@@ -1,4 +1,4 @@
-"""What a deployment file may say: which adapter serves each port, what may be scheduled, and within which limits.
+"""What a deployment file may say: which adapter serves each port, what may be scheduled, within which limits.
 
 Asset keys never depend on it; only where things are does.
 """
@@ -22,7 +22,7 @@ class AdapterSpec(Spec):
 
 
 class Ports(Spec):
-    """One adapter per port; queues and topics are several, each under the name that sensors and publishers use."""
+    """One adapter per port; queues and topics are several, under the names that sensors and publishers use."""
 
     warehouse: AdapterSpec
     object_store: AdapterSpec
@@ -69,3 +69,10 @@ class DeploymentSpec(Spec):
     ports: Ports
     schedules_enabled: bool = False
     limits: Limits = Limits()
+
+    def resources(self) -> dict[str, AdapterSpec]:
+        """The ports that have exactly one adapter, by port name."""
+        return {
+            name: getattr(self.ports, name)
+            for name in ("http", "metric_sink", "notifier", "object_store", "secrets", "warehouse")
+        }

@@ -23,8 +23,8 @@ from platform_assets.engine.schema.model import TableSpec
 from platform_assets.engine.tenancy import TenantSpec, runs_pipeline
 
 if TYPE_CHECKING:
-    from platform_assets.engine.quality import Expectation
-    from platform_assets.engine.sql import Transform
+    from platform_assets.engine.quality.expectation import Expectation
+    from platform_assets.engine.sql.transform import Transform
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class ResolvedStep:
 class Pipeline:
     """A pipeline folder. ``tenant`` is set where the pipeline is one tenant's own.
 
-    ``needs_credential``: its provider's API wants one, so a tenant without a credential there does not run it.
+    ``needs_credential``: its provider's API wants one, so a tenant without one there does not run it.
     """
 
     spec: PipelineSpec

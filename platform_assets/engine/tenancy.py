@@ -1,6 +1,6 @@
 """What a tenant file may say: who the tenant is, which pipelines it runs, and by which credentials.
 
-Secrets are named here, never written: a credential gives the name under which the secret store holds the value.
+Secrets are named here, never written: a credential gives the name under which the secret store holds it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Credential(Spec):
 
 
 class Budget(Spec):
-    """What a tenant means to spend per period, on everything or on one provider. Currencies are never added together."""
+    """What a tenant means to spend per period, on everything or on one provider, in one currency."""
 
     id: Identifier
     amount: Amount
@@ -64,8 +64,8 @@ class NotificationOverride(Spec):
 
 
 class TenantSpec(Spec):
-    """``configs/tenants/<tenant>.yml``. ``pipelines: all`` means every shared pipeline that needs no credential or
-    has one here, and the tenant's own; a list names exactly those that run."""
+    """``configs/tenants/<tenant>.yml``. ``pipelines: all`` means every shared pipeline that needs no credential
+    or has one here, and the tenant's own; a list names exactly those that run."""
 
     tenant: TenantId
     display_name: Annotated[str, Field(min_length=1)]
@@ -92,7 +92,7 @@ class TenantSpec(Spec):
 
 
 def runs_pipeline(tenant: TenantSpec, pipeline: Pipeline) -> bool:
-    """Whether a pipeline runs for a tenant. Suspended tenants run nothing; one tenant's own never runs for another."""
+    """Whether a pipeline runs for a tenant: none for a suspended one, and nobody runs another tenant's own."""
     if tenant.status != "active" or pipeline.tenant not in (None, tenant.tenant):
         return False
     if tenant.pipelines != "all":
@@ -103,6 +103,6 @@ def runs_pipeline(tenant: TenantSpec, pipeline: Pipeline) -> bool:
 
 
 def credentials_for(tenant: TenantSpec, provider: str) -> tuple[Credential, ...]:
-    """The tenant's accounts at a provider, in file order; for a public one, a single account without a secret."""
+    """The tenant's accounts at a provider, in file order; for a public one, one account without a secret."""
     declared = tuple(c for c in tenant.credentials if c.provider == provider)
     return declared or (Credential(id=DEFAULT_CREDENTIAL, provider=provider),)

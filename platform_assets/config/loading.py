@@ -1,0 +1,182 @@
+"""The order of reading: deployment, providers, tenants, metadata tables, pipelines; then all against all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
+
+from platform_assets.config import checks
+from platform_assets.config.document import Document, read_document
+from platform_assets.config.metadata import metadata_tables
+from platform_assets.config.pipeline_folder import Draft, raw_tables, read_pipeline_folder
+from platform_assets.config.placeholders import fill
+from platform_assets.config.reading import nearest, one_of, read_spec
+from platform_assets.config.resolving import resolve
+from platform_assets.config.safety import find_secrets, find_unsafe_urls
+from platform_assets.config.tree import RESERVED, pipeline_folders, relative, yaml_files
+from platform_assets.config.version import configuration_version
+from platform_assets.engine.deployment import DeploymentSpec
+from platform_assets.engine.errors import ConfigError, Problem
+from platform_assets.engine.ingestion.spec import ProviderSpec
+from platform_assets.engine.names import TableName
+from platform_assets.engine.pipelines import Configuration
+from platform_assets.engine.schema.model import TableSpec
+from platform_assets.engine.spec import Spec
+from platform_assets.engine.tenancy import TenantSpec
+
+S = TypeVar("S", bound=Spec)
+
+
+def load(root: Path, *, deployment: str, environment: Mapping[str, str], today: date) -> Configuration:
+    """Read and check everything below ``root`` (the ``configs`` folder) for one deployment.
+
+    ``environment`` fills ``${VAR}`` in the deployment file. Raises one ConfigError with every Problem found, by file
+    and line; files are named relative to ``root``.
+    """
+    if not root.is_dir():
+        raise ConfigError(f"there is no configuration folder {root}")
+    reading = _Reading(root)
+    chosen = reading.deployment(deployment, environment, today)
+    reading.all()
+    if reading.problems or chosen is None:
+        found = tuple(sorted(set(reading.problems), key=_order))
+        raise ConfigError(f"the configuration has {len(found)} problem(s)", found)
+    return reading.configuration(chosen)
+
+
+def _order(problem: Problem) -> tuple[str, int, str, str]:
+    return problem.file, problem.line, problem.field, problem.reason
+
+
+@dataclass
+class _Reading:
+    """What has been read so far. ``known_…`` also hold the names of files that could not be used."""
+
+    root: Path
+    problems: list[Problem] = field(default_factory=list)
+    providers: dict[str, ProviderSpec] = field(default_factory=dict)
+    tenants: dict[str, tuple[Document, TenantSpec]] = field(default_factory=dict)
+    drafts: list[Draft] = field(default_factory=list)
+    metadata: dict[str, TableSpec] = field(default_factory=dict)
+    owners: dict[TableName, checks.Owner] = field(default_factory=dict)
+    suites: checks.Suites = field(default_factory=dict)
+    known_providers: set[str] = field(default_factory=set)
+    known_tenants: set[str] = field(default_factory=set)
+    known_pipelines: set[str] = field(default_factory=set)
+    known_tables: set[str] = field(default_factory=set)
+
+    def deployment(self, name: str, environment: Mapping[str, str], today: date) -> DeploymentSpec | None:
+        files = {path.stem: path for path in yaml_files(self.root, "deployments", self.problems)}
+        if name not in files:
+            reason = f"there is no deployment {name!r}; known: {one_of(files)}"
+            self.problems.append(Problem("deployments/", 1, "", reason, nearest(name, files)))
+            return None
+        spec = self._read(DeploymentSpec, files[name], "deployment", environment)
+        if spec and spec.partitions.first_day(today) >= today:
+            where = relative(self.root, files[name])
+            reason = "starts today or later: there is no complete day to run"
+            self.problems.append(Problem(where, 1, "partitions.start_date", reason))
+        return spec
+
+    def all(self) -> None:
+        for path in yaml_files(self.root, "providers", self.problems):
+            self.known_providers.add(path.stem)
+            provider = self._read(ProviderSpec, path, "provider")
+            if provider:
+                self.providers[path.stem] = provider
+        self._read_tenants()
+        self.metadata = metadata_tables(self.root, self.problems)
+        self.known_tables |= {str(table.name) for table in self.metadata.values()}
+        self._read_pipelines()
+        self._cross_check()
+
+    def _read_tenants(self) -> None:
+        for path in yaml_files(self.root, "tenants", self.problems):
+            self.known_tenants.add(path.stem)
+            if path.stem in RESERVED:
+                file = relative(self.root, path)
+                self.problems.append(
+                    Problem(file, 1, "tenant", f"{path.stem!r} is a folder of the configuration")
+                )
+            document = self._document(path)
+            spec = document and self._spec(TenantSpec, document, path, "tenant")
+            if document and spec:
+                self.tenants[path.stem] = (document, spec)
+
+    def _read_pipelines(self) -> None:
+        for folder in pipeline_folders(self.root, frozenset(self.known_tenants), self.problems):
+            self.known_pipelines.add(folder.name)
+            draft = read_pipeline_folder(self.root, folder, self.problems)
+            if draft is None:
+                document = read_document(folder.path / "pipeline.yml", "", [])
+                self.known_tables |= set(raw_tables(document.value if document else None))
+            else:
+                self.drafts.append(draft)
+                self.known_tables |= set(raw_tables(draft.document.value))
+
+    def _cross_check(self) -> None:
+        drafts, problems = self.drafts, self.problems
+        self.owners = checks.owners(drafts, problems)
+        unowned = self.known_tables - {str(name) for name in self.owners}
+        problems += checks.unique_pipelines(drafts)
+        problems += checks.providers_of(drafts, self.known_providers)
+        problems += checks.contributions(drafts, self.owners, unowned)
+        problems += checks.destinations(drafts)
+        problems += checks.upstream(drafts, self.owners, unowned)
+        problems += checks.cycles(drafts, self.owners)
+        self.suites = checks.suites(drafts, self.owners, unowned, problems)
+        by_id = {draft.spec.pipeline_id: draft for draft in drafts}
+        for document, tenant in self.tenants.values():
+            problems += checks.TenantCheck(
+                document, tenant, self.providers, self.known_providers, by_id, self.known_pipelines
+            ).problems()
+
+    def configuration(self, deployment: DeploymentSpec) -> Configuration:
+        pipelines = resolve(self.drafts, self.owners, self.suites, self.providers)
+        files = (p for p in self.root.rglob("*") if p.is_file() and ".schema" not in p.parts)
+        return Configuration(
+            self.root,
+            configuration_version(self.root, files),
+            deployment,
+            MappingProxyType({name: spec for name, (_, spec) in sorted(self.tenants.items())}),
+            MappingProxyType(dict(sorted(self.providers.items()))),
+            MappingProxyType({p.pipeline_id: p for p in sorted(pipelines, key=lambda p: p.pipeline_id)}),
+            MappingProxyType(self.metadata),
+        )
+
+    # --- One file -----------------------------------------------------------------------------------------------
+
+    def _read(
+        self, model: type[S], path: Path, name: str, environment: Mapping[str, str] | None = None
+    ) -> S | None:
+        document = self._document(path)
+        if document is None:
+            return None
+        if environment is not None:
+            before = len(self.problems)
+            document = fill(document, environment, self.problems)
+            if len(self.problems) > before:
+                return None
+        self.problems.extend(find_unsafe_urls(document))
+        return self._spec(model, document, path, name, strict=environment is None)
+
+    def _document(self, path: Path) -> Document | None:
+        document = read_document(path, relative(self.root, path), self.problems)
+        if document:
+            self.problems.extend(find_secrets(document))
+        return document
+
+    def _spec(
+        self, model: type[S], document: Document, path: Path, name: str, *, strict: bool = True
+    ) -> S | None:
+        """The spec, whose ``name`` field must repeat the file's name."""
+        spec = read_spec(model, document, self.problems, strict=strict)
+        given = getattr(spec, name, path.stem)
+        if given != path.stem:
+            reason = f"is {given!r}, but the file is named {path.name}"
+            self.problems.append(document.problem((name,), reason, path.stem))
+        return spec

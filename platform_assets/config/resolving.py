@@ -1,0 +1,73 @@
+"""From checked drafts to pipelines: each step gets its table, its SQL, what it reads and what it must pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from platform_assets.config.checks import Owner, Suites, needs_credential
+from platform_assets.config.pipeline_folder import Draft
+from platform_assets.engine.ingestion.spec import ProviderSpec, TransformStep, UnionStep
+from platform_assets.engine.names import TableName
+from platform_assets.engine.pipelines import Pipeline, ResolvedStep
+
+
+def resolve(
+    drafts: Sequence[Draft],
+    owners: Mapping[TableName, Owner],
+    suites: Suites,
+    providers: Mapping[str, ProviderSpec],
+) -> Iterable[Pipeline]:
+    """Pipelines in the order of ``drafts``. The drafts must have passed every check."""
+    contributed = _contributed(drafts)
+    return [
+        Pipeline(
+            draft.spec,
+            draft.folder.path,
+            tuple(_step(draft, index, owners, suites, contributed) for index in range(len(draft.spec.steps))),
+            draft.folder.tenant,
+            needs_credential(draft, providers),
+        )
+        for draft in drafts
+    ]
+
+
+def _step(
+    draft: Draft,
+    index: int,
+    owners: Mapping[TableName, Owner],
+    suites: Suites,
+    contributed: Mapping[TableName, set[TableName]],
+) -> ResolvedStep:
+    spec = draft.spec.steps[index]
+    name = _table(draft, index)
+    transform = draft.transforms.get(index)
+    reads = (
+        contributed.get(name, set()) if isinstance(spec, UnionStep) else transform.tables if transform else ()
+    )
+    owns = index in draft.tables
+    return ResolvedStep(
+        draft.spec.pipeline_id,
+        draft.spec.provider,
+        spec,
+        owners[name].table,
+        transform,
+        suites.get(name, ()) if owns else (),
+        tuple(sorted(reads)),
+    )
+
+
+def _table(draft: Draft, index: int) -> TableName:
+    spec = draft.spec.steps[index]
+    if isinstance(spec, TransformStep) and spec.contributes_to is not None:
+        return TableName.parse(spec.contributes_to)
+    return draft.tables[index].name
+
+
+def _contributed(drafts: Iterable[Draft]) -> dict[TableName, set[TableName]]:
+    """Union table → all that its contributors read."""
+    found: dict[TableName, set[TableName]] = {}
+    for draft in drafts:
+        for index, step in enumerate(draft.spec.steps):
+            if isinstance(step, TransformStep) and step.contributes_to is not None:
+                found.setdefault(_table(draft, index), set()).update(draft.transforms[index].tables)
+    return found

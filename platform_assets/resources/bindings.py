@@ -1,0 +1,150 @@
+"""The only list of adapters: port → kind → class. Adding one is a file and a line here.
+
+A class takes its settings model as ``settings`` and, by parameter name, what else it needs. Modules are imported
+only when an adapter of theirs is asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from platform_assets.engine.deployment import AdapterSpec, DeploymentSpec
+from platform_assets.engine.errors import ConfigError
+
+_HERE = "platform_assets.resources"
+
+ADAPTERS: Mapping[str, Mapping[str, str]] = {
+    "warehouse": {
+        "duckdb": f"{_HERE}.warehouse.duckdb:DuckDBWarehouse",
+    },
+    "object_store": {
+        "local": f"{_HERE}.object_store.local:LocalObjectStore",
+        "s3": f"{_HERE}.object_store.s3:S3ObjectStore",
+    },
+    "secrets": {
+        "environment": f"{_HERE}.secrets.environment:EnvironmentSecretStore",
+    },
+    "http": {
+        "live": f"{_HERE}.http.live:LiveHttp",
+    },
+    "metric_sink": {
+        "log": f"{_HERE}.metric_sink.log:LogMetricSink",
+        "cloud_monitoring": f"{_HERE}.metric_sink.cloud_monitoring:CloudMonitoringSink",
+    },
+    "notifier": {
+        "log": f"{_HERE}.notifier.log:LogNotifier",
+    },
+    "queue": {
+        "local": f"{_HERE}.queue.local:LocalQueue",
+    },
+    "topic": {
+        "local": f"{_HERE}.topic.local:LocalTopic",
+    },
+}
+
+
+@dataclass(frozen=True)
+class BindingProblem:
+    """What is wrong with one adapter of a deployment: ``field`` like ``ports.warehouse.settings.folder``."""
+
+    field: tuple[str | int, ...]
+    reason: str
+    nearest: str | None = None
+
+
+def create(port: str, kind: str, settings: Mapping[str, Any], **others: Any) -> Any:
+    """Open the adapter. ``others`` are offered by parameter name; ``environment`` is always on offer.
+
+    ConfigError lists the known kinds, or every setting that is wrong, or says what to install.
+    """
+    adapter = adapter_class(port, kind)
+    try:
+        checked = settings_model(adapter)(**settings)
+    except ValidationError as error:
+        reasons = "; ".join(f"{p.field[-1]} {p.reason}" for p in _setting_problems((), adapter, error))
+        raise ConfigError(f"{port} {kind}: {reasons}") from None
+    return adapter(checked, **_wanted(adapter, others))
+
+
+def _wanted(adapter: type, others: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of ``others`` that the adapter's constructor names."""
+    names = inspect.signature(adapter).parameters
+    offered = dict(others)
+    if "environment" in names and "environment" not in offered:
+        from platform_assets.settings import read_settings
+
+        offered["environment"] = read_settings().environment
+    return {name: value for name, value in offered.items() if name in names}
+
+
+def adapter_class(port: str, kind: str) -> type:
+    """The adapter's class. ConfigError names the known ports or kinds, or the missing package."""
+    kinds = ADAPTERS.get(port)
+    if kinds is None:
+        raise ConfigError(f"there is no port {port!r}; known: {', '.join(sorted(ADAPTERS))}")
+    if kind not in kinds:
+        raise ConfigError(f"there is no {port} adapter {kind!r}; known: {', '.join(sorted(kinds))}")
+    module, _, name = kinds[kind].partition(":")
+    try:
+        found: type = getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"the {port} adapter {kind!r} needs the package {error.name!r}: install it"
+        ) from None
+    return found
+
+
+def settings_model(adapter: type) -> type[BaseModel]:
+    """The model of the constructor's ``settings``."""
+    hint = typing.get_type_hints(adapter.__init__)["settings"]
+    members = [m for m in typing.get_args(hint) or (hint,) if m is not type(None)]
+    model: type[BaseModel] = members[0]
+    return model
+
+
+def check(deployment: DeploymentSpec) -> tuple[BindingProblem, ...]:
+    """Everything wrong with the adapters a deployment names. Opens none of them."""
+    ports = deployment.ports
+    found: list[BindingProblem] = []
+    for name, spec in deployment.resources().items():
+        found += _check(("ports", name), name, spec)
+    for several, port in (("queues", "queue"), ("topics", "topic")):
+        for name, spec in sorted(getattr(ports, several).items()):
+            found += _check(("ports", several, name), port, spec)
+    return tuple(found)
+
+
+def _check(place: tuple[str, ...], port: str, spec: AdapterSpec) -> Iterator[BindingProblem]:
+    try:
+        adapter = adapter_class(port, spec.kind)
+    except ConfigError as error:
+        close = difflib.get_close_matches(spec.kind, sorted(ADAPTERS.get(port, ())), n=1)
+        yield BindingProblem((*place, "kind"), str(error), close[0] if close else None)
+        return
+    try:
+        settings_model(adapter)(**spec.settings)
+    except ValidationError as error:
+        yield from _setting_problems((*place, "settings"), adapter, error)
+
+
+def _setting_problems(
+    place: tuple[str | int, ...], adapter: type, error: ValidationError
+) -> Iterator[BindingProblem]:
+    known = sorted(settings_model(adapter).model_fields)
+    for detail in error.errors(include_url=False):
+        name = str(detail["loc"][0]) if detail["loc"] else ""
+        if detail["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(name, known, n=1)
+            reason = f"is not a setting; known: {', '.join(known) or 'none'}"
+            yield BindingProblem((*place, *detail["loc"]), reason, close[0] if close else None)
+        else:
+            reason = "is missing" if detail["type"] == "missing" else detail["msg"]
+            yield BindingProblem((*place, *detail["loc"]), reason)
