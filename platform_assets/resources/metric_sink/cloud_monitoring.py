@@ -31,6 +31,7 @@ from platform_assets.engine.errors import (
 from platform_assets.engine.spec import Spec
 from platform_assets.ports import MetricKind, MetricPoint
 from platform_assets.resources.google_errors import translate, translated
+from platform_assets.resources.retrying import retried, wait_seconds
 
 if TYPE_CHECKING:
     from google.api.metric_pb2 import MetricDescriptor
@@ -276,7 +277,7 @@ class CloudMonitoringSink:
             if attempt == self.settings.max_attempts:
                 return dict.fromkeys(range(len(points)), error)
             unknown = unknown or error.effect_unknown
-            self._sleep(self._backoff(attempt, error))
+            self._sleep(wait_seconds(attempt, error, self.settings.backoff_seconds))
             attempt += 1
         return {}
 
@@ -317,18 +318,14 @@ class CloudMonitoringSink:
     # --- calls ---
 
     def _retried(self, what: str, call: Callable[[], Any]) -> Any:
-        for attempt in range(1, self.settings.max_attempts + 1):
-            try:
-                with translated(what):
-                    return call()
-            except RetryableError as error:
-                if attempt == self.settings.max_attempts:
-                    raise
-                self._sleep(self._backoff(attempt, error))
-        raise RetryableError(what)
+        def once() -> Any:
+            with translated(what):
+                return call()
 
-    def _backoff(self, attempt: int, error: RetryableError) -> float:
-        return error.retry_after or float(self.settings.backoff_seconds * 2 ** (attempt - 1))
+        settings = self.settings
+        return retried(
+            once, attempts=settings.max_attempts, backoff_seconds=settings.backoff_seconds, sleep=self._sleep
+        )
 
     def _client(self) -> MetricServiceClient:
         if self._opened is None:

@@ -1,4 +1,6 @@
-"""Cloud Monitoring sink. ``fake`` in a name: rests on our strict gRPC fake (servers/monitoring.py)."""
+"""Cloud Monitoring sink. ``fake`` in a name: rests on our strict gRPC fake (servers/monitoring.py).
+``drongo`` in a name: rests on a gRPC server nobody here wrote, which knows no limits.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,8 @@ from typing import Any
 import grpc
 import pytest
 from google.api.metric_pb2 import MetricDescriptor
+from google.cloud.monitoring_v3 import ListTimeSeriesRequest, MetricServiceClient, TimeInterval
+from google.cloud.monitoring_v3.services.metric_service.transports import MetricServiceGrpcTransport
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +24,7 @@ from platform_assets.resources.metric_sink.cloud_monitoring import (
     PartialWriteError,
     PartialWriteRetryableError,
 )
+from platform_assets_tests.servers.drongo import monitoring_serving
 from platform_assets_tests.servers.monitoring import FakeMonitoring, serving
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -291,6 +296,38 @@ def test_fake_expired_credentials_are_not_retried(
         sink.write([at(0)])
     assert isinstance(raised.value.failures["cdc/count{}"], AuthError)
     assert clock.slept == []
+
+
+def test_drongo_stores_descriptor_and_points(clock: Clock) -> None:
+    with monitoring_serving() as address:
+        settings = CloudMonitoringSinkSettings(project_id="p", endpoint=address, insecure=True)
+        sink = CloudMonitoringSink(settings, now=clock.now, sleep=clock.sleep)
+        sink.write([at(-10, 1.5, partner="a"), at(0, 2.5, partner="a"), total(0, 3)])
+        client = MetricServiceClient(
+            transport=MetricServiceGrpcTransport(channel=grpc.insecure_channel(address))
+        )
+        kinds = {d.type: d.metric_kind for d in client.list_metric_descriptors(name="projects/p")}
+        (series,) = client.list_time_series(
+            name="projects/p",
+            filter='metric.type="custom.googleapis.com/cdc/count"',
+            interval=TimeInterval(start_time=NOON - timedelta(hours=1), end_time=NOON + timedelta(hours=1)),
+            view=ListTimeSeriesRequest.TimeSeriesView.FULL,
+        )
+        client.transport.close()
+        sink.close()
+    assert kinds == {
+        "custom.googleapis.com/cdc/count": MetricDescriptor.GAUGE,
+        "custom.googleapis.com/cdc/total": MetricDescriptor.CUMULATIVE,
+    }
+    assert sorted(p.value.double_value for p in series.points) == [1.5, 2.5]
+    assert dict(series.metric.labels) == {"partner": "a"}
+
+
+def test_missing_credentials_say_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent/key.json")
+    sink = CloudMonitoringSink(CloudMonitoringSinkSettings(project_id="p"))
+    with pytest.raises(RejectedError, match="set GOOGLE_APPLICATION_CREDENTIALS"):
+        sink.write([at(0)])
 
 
 def test_nobody_listening_is_retryable(clock: Clock) -> None:
