@@ -1,0 +1,168 @@
+"""``platform-assets``: the command line. Each command parses its options and hands over to ``commands``.
+
+Says what is wrong in one line per problem, with exit code 1; a traceback means a bug. Modules load inside commands.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from platform_assets.settings import Settings
+
+
+class _Group(click.Group):
+    """Turns the platform's own errors into messages; vendor errors never get here."""
+
+    def invoke(self, context: click.Context) -> Any:
+        from platform_assets.engine.errors import PlatformError
+
+        try:
+            return super().invoke(context)
+        except PlatformError as error:
+            _show_error(error)
+            sys.exit(1)
+
+
+def _show_error(error: Exception) -> None:
+    from platform_assets.commands.validating import shown
+
+    problems = getattr(error, "problems", ())
+    if not problems:
+        click.echo(f"error: {error}", err=True)
+        return
+    root = _settings().config_root
+    for problem in problems:
+        click.echo(shown(problem, root), err=True)
+    click.echo(f"{len(problems)} problem(s)", err=True)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="platform_assets")
+def main() -> None:
+    """Configuration, plans and upkeep of the platform's assets."""
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    """--config-root and --deployment, which every command that reads the configuration takes."""
+    root = click.Path(exists=True, file_okay=False, path_type=Path)
+    command = click.option(
+        "--config-root", type=root, help="The configs folder.  [env: PLATFORM_CONFIG_ROOT]"
+    )(command)
+    return click.option("--deployment", help="A file of deployments/.  [env: PLATFORM_DEPLOYMENT]")(command)
+
+
+def _settings() -> Settings:
+    """The process's settings, with what the running command's options say instead."""
+    from platform_assets.settings import read_settings
+
+    context = click.get_current_context(silent=True)
+    given = context.find_object(dict) or {} if context else {}
+    return replace(read_settings(), **given)
+
+
+def _remember(config_root: Path | None, deployment: str | None = None) -> None:
+    context = click.get_current_context()
+    given = {"config_root": config_root, "deployment": deployment}
+    context.find_root().obj = {name: value for name, value in given.items() if value is not None}
+
+
+# --- Configuration ------------------------------------------------------------------------------------
+
+
+@main.command()
+@_options
+@click.argument("files", nargs=-1, type=click.Path())
+def validate(config_root: Path | None, deployment: str | None, files: tuple[str, ...]) -> None:
+    """Check everything below configs/ and report every problem at once.
+
+    FILES are ignored: pre-commit names the files that changed, but a file is only right together with all others.
+    """
+    from platform_assets.commands import validating
+
+    _remember(config_root, deployment)
+    click.echo(validating.summary(validating.validate(_settings())))
+
+
+@main.group()
+def tenant() -> None:
+    """Tenants: files below configs/tenants/."""
+
+
+@tenant.command("add")
+@_options
+@click.argument("name")
+@click.option("--display-name", help="What people call the tenant.  [default: the name]")
+@click.option("--timezone", default="UTC", show_default=True)
+@click.option("--currency", default="USD", show_default=True, help="ISO 4217.")
+@click.option("--fiscal-year-start-month", default=1, show_default=True, type=click.IntRange(1, 12))
+@click.option("--plan", default="starter", show_default=True)
+@click.option(
+    "--credential", "credentials", multiple=True, metavar="PROVIDER=SECRET_NAME", help="May be repeated."
+)
+def tenant_add(
+    config_root: Path | None, deployment: str | None, name: str, display_name: str | None, **given: Any
+) -> None:
+    """Write configs/tenants/NAME.yml. Never overwrites."""
+    from platform_assets.commands.tenants import add_tenant
+
+    _remember(config_root, deployment)
+    path = add_tenant(_settings().config_root, name, display_name=display_name or name, **given)
+    click.echo(f"wrote {path}; reload the code location to see the tenant's partitions")
+
+
+@tenant.command("list")
+@_options
+def tenant_list(config_root: Path | None, deployment: str | None) -> None:
+    """Every tenant, and the pipelines that run for it."""
+    from platform_assets.commands.tenants import tenant_rows
+    from platform_assets.commands.validating import load_configuration
+
+    _remember(config_root, deployment)
+    rows = tenant_rows(load_configuration(_settings()))
+    _table(("tenant", "status", "name", "providers", "pipelines"), rows)
+
+
+@main.group()
+def schema() -> None:
+    """JSON Schemas of the configuration files, for editors."""
+
+
+@schema.command("generate")
+@_options
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 where the files are not up to date.")
+def schema_generate(config_root: Path | None, deployment: str | None, check: bool) -> None:
+    """Write configs/.schema/*.json from the models."""
+    from platform_assets.config import json_schema
+    from platform_assets.engine.errors import ConfigError
+
+    _remember(config_root, deployment)
+    root = _settings().config_root
+    if check:
+        problems = json_schema.drift(root)
+        if problems:
+            raise ConfigError("the schemas are out of date", tuple(problems))
+        click.echo(f"ok: {len(json_schema.MODELS)} schemas are up to date")
+        return
+    changed = json_schema.write(root)
+    click.echo(f"changed: {', '.join(changed) or 'nothing'}")
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*head)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
