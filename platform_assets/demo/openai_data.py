@@ -193,11 +193,12 @@ def _services(dice: random.Random, project: str, key: str, place: int) -> Iterat
 
 
 def _special(endpoint: str, project: str) -> dict[str, str | bool | None]:
-    return {
+    special: dict[str, dict[str, str | bool | None]] = {
         "images": {"size": "1024x1024", "source": "image.generation"},
         "web_search_calls": {"context_level": "medium"},
         "file_search_calls": {"vector_store_id": f"vs_{project}"},
-    }.get(endpoint, {})
+    }
+    return special.get(endpoint, {})
 
 
 def _who(project: str, key: str, dice: random.Random) -> dict[str, str | bool | None]:

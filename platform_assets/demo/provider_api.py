@@ -5,7 +5,7 @@ vendor documents them (openai/openai-openapi ``openapi.yaml``). The bearer token
 are ``openai_data``'s. Not a product: it keeps no state, has no TLS, and listens on loopback only.
 
 Run it: ``python -m platform_assets.demo.provider_api --port 0 --port-file port.txt``. A token is ``demo-<tenant>``.
-In tests: ``with ProviderApi() as api: … api.base_url …``; ``api.fail(…)`` plans faults, ``api.requests`` remembers.
+In tests: ``with serve() as api: … api.url …``; ``api.fail(…)`` plans faults, ``api.requests`` remembers.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class ProviderApi:
     """The server. ``tokens`` maps bearer tokens to tenants; without it ``demo-<tenant>`` is a tenant's token.
 
     ``page_results`` bounds the results on a page: a bucket with more of them goes on, with the same times, on the
-    next page. ``base_url`` ends in ``/v1``.
+    next page.
     """
 
     def __init__(
@@ -139,7 +139,8 @@ class ProviderApi:
         return int(self._server.server_address[1])
 
     @property
-    def base_url(self) -> str:
+    def url(self) -> str:
+        """What a provider's ``base_url`` is to be: it ends in ``/v1``."""
         return f"http://127.0.0.1:{self.port}/v1"
 
     def __enter__(self) -> Self:
@@ -226,6 +227,11 @@ class ProviderApi:
         return _usage_results(facts(self._seed, tenant, day), query, start)
 
 
+def serve(*, port: int = 0, tokens: Mapping[str, str] | None = None) -> ProviderApi:
+    """The demo's server, as a context manager; see ProviderApi."""
+    return ProviderApi(port=port, tokens=tokens)
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
@@ -291,7 +297,7 @@ def _query(target: str) -> _Query:
 
 
 def _endpoint(path: str) -> str:
-    name = path.removeprefix("/v1/organization/")
+    name = path.removeprefix("/v1").removeprefix("/organization/")
     if name == "costs":
         return name
     if name.removeprefix("usage/") in _USAGE and name.startswith("usage/"):
@@ -327,7 +333,7 @@ def _limit(endpoint: str, width: str, lists: Mapping[str, Sequence[str]]) -> int
 
 
 def _integer(lists: Mapping[str, Sequence[str]], name: str) -> int | None:
-    text = lists.get(name, [None])[0]  # type: ignore[list-item]
+    text = lists.get(name, [None])[0]
     if text is None:
         return None
     if not text.isdigit():
@@ -487,7 +493,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         partial = options.port_file.with_suffix(".tmp")
         partial.write_text(str(api.port))
         partial.replace(options.port_file)
-    print(f"listening on {api.base_url}", flush=True)
+    print(f"listening on {api.url}", flush=True)
     try:
         api.serve_forever()
     except KeyboardInterrupt:

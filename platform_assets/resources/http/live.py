@@ -42,10 +42,12 @@ if TYPE_CHECKING:
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 5
+_UNLIMITED = 600_000
 
 
 class Settings(Spec):
-    """``base_urls`` and ``requests_per_minute`` override a provider's own, by provider name."""
+    """``base_urls`` and ``requests_per_minute`` override a provider's own, by provider name. A provider's limit is
+    about its own address: with an overridden one only ``requests_per_minute`` limits."""
 
     base_urls: dict[str, str] = {}
     requests_per_minute: dict[str, int] = {}
@@ -92,11 +94,11 @@ class LiveHttp:
         return Allowance(self.settings.allow_loopback, self.settings.private_hosts)
 
     def limiter(self, provider: ProviderSpec, secret: Secret | None) -> RateLimiter:
-        per_minute = self.settings.requests_per_minute.get(
-            provider.provider, provider.rate_limit.requests_per_minute
-        )
+        name, settings = provider.provider, self.settings
+        declared = _UNLIMITED if name in settings.base_urls else provider.rate_limit.requests_per_minute
+        per_minute = settings.requests_per_minute.get(name, declared)
         key = hashlib.sha256((secret.reveal() if secret else "").encode()).hexdigest()
-        return self.limiters.of(provider.provider, key, per_minute)
+        return self.limiters.of(name, key, per_minute)
 
     def client(self) -> httpx.Client:
         """One connection pool for all sources; made when the first request is sent."""
