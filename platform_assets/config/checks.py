@@ -17,9 +17,13 @@ from platform_assets.config.reading import nearest, one_of
 from platform_assets.engine.currencies import CURRENCIES
 from platform_assets.engine.errors import Problem
 from platform_assets.engine.ingestion.spec import (
+    ComputeStep,
     IngestStep,
     NoAuth,
+    ObjectStoreSource,
     ProviderSpec,
+    RestSource,
+    SqlSource,
     TransformStep,
     UnionStep,
 )
@@ -130,11 +134,10 @@ def _contributed_columns(draft: Draft, index: int, at: Location, table: TableSpe
 def upstream(drafts: list[Draft], tables: Mapping[TableName, Owner], known: set[str]) -> Iterator[Problem]:
     """Every table that a transform reads is filled by somebody whose tables it may see."""
     names = {str(name) for name in tables} | known
-    for draft, index, _ in _transforms(drafts):
-        transform = draft.transforms.get(index)
-        for table in transform.tables if transform else ():
+    for draft, index, step in _readers(drafts):
+        for table in tables_read(draft, index):
             owner = tables.get(table)
-            at: Location = ("steps", index, "sql_file")
+            at: Location = ("steps", index, "sql_file" if isinstance(step, TransformStep) else "inputs")
             if owner is None and str(table) not in known:
                 yield draft.problem(at, f"reads {table}, which no step fills", nearest(str(table), names))
             elif owner and owner.draft.folder.tenant not in (None, draft.folder.tenant):
@@ -145,10 +148,10 @@ def upstream(drafts: list[Draft], tables: Mapping[TableName, Owner], known: set[
 def cycles(drafts: list[Draft], tables: Mapping[TableName, Owner]) -> Iterator[Problem]:
     """No table is made, directly or not, from itself."""
     graph: dict[TableName, set[TableName]] = {name: set() for name in tables}
-    for draft, index, step in _transforms(drafts):
+    for draft, index, step in _readers(drafts):
         target = _target(draft, index, step)
-        if target in graph and index in draft.transforms:
-            graph[target].update(t for t in draft.transforms[index].tables if t in tables)
+        if target in graph:
+            graph[target].update(t for t in tables_read(draft, index) if t in tables)
     try:
         TopologicalSorter({k: sorted(v) for k, v in sorted(graph.items())}).prepare()
     except CycleError as error:
@@ -158,10 +161,25 @@ def cycles(drafts: list[Draft], tables: Mapping[TableName, Owner]) -> Iterator[P
         yield owner.draft.problem(owner.place, f"the tables make a circle: {path}")
 
 
-def _target(draft: Draft, index: int, step: TransformStep) -> TableName | None:
-    if step.contributes_to is not None:
+def _target(draft: Draft, index: int, step: TransformStep | ComputeStep) -> TableName | None:
+    if isinstance(step, TransformStep) and step.contributes_to is not None:
         return TableName.parse(step.contributes_to)
     return draft.tables[index].name if index in draft.tables else None
+
+
+def tables_read(draft: Draft, index: int) -> tuple[TableName, ...]:
+    """The platform's tables that a step's queries read, sorted; what a source reads elsewhere is not among them."""
+    step = draft.spec.steps[index]
+    if isinstance(step, TransformStep) and index in draft.transforms:
+        return draft.transforms[index].tables
+    return tuple(sorted({t for query in draft.inputs.get(index, {}).values() for t in query.tables}))
+
+
+def _readers(drafts: list[Draft]) -> Iterator[tuple[Draft, int, TransformStep | ComputeStep]]:
+    for draft in drafts:
+        for index, step in enumerate(draft.spec.steps):
+            if isinstance(step, TransformStep | ComputeStep):
+                yield draft, index, step
 
 
 def _transforms(drafts: list[Draft]) -> Iterator[tuple[Draft, int, TransformStep]]:
@@ -231,8 +249,8 @@ def _dq(draft: Draft) -> Document:
 def providers_of(drafts: list[Draft], known: set[str]) -> Iterator[Problem]:
     """A pipeline that calls an API names a provider that has a file."""
     for draft in drafts:
-        ingests = any(isinstance(step, IngestStep) for step in draft.spec.steps)
-        if ingests and draft.spec.provider not in known:
+        calls = any(isinstance(s, IngestStep) and isinstance(s.source, RestSource) for s in draft.spec.steps)
+        if calls and draft.spec.provider not in known:
             reason = f"there is no providers/{draft.spec.provider}.yml"
             yield draft.problem(("provider",), reason, nearest(draft.spec.provider, known))
 
@@ -310,7 +328,12 @@ class TenantCheck:
 
 
 def needs_credential(draft: Draft, providers: Mapping[str, ProviderSpec]) -> bool:
-    """Whether the pipeline's provider has an API that wants authentication."""
+    """Whether the pipeline's provider wants authentication, or a source needs to be told where its data lie."""
+    sources = [step.source for step in draft.spec.steps if isinstance(step, IngestStep)]
+    if any(isinstance(source, SqlSource | ObjectStoreSource) for source in sources):
+        return True
+    if not any(isinstance(source, RestSource) for source in sources):
+        return False
     provider = providers.get(draft.spec.provider)
     return provider is not None and not isinstance(provider.auth, NoAuth)
 

@@ -23,16 +23,21 @@ from platform_assets.config.document import (
 from platform_assets.config.reading import nearest, one_of, read_spec
 from platform_assets.config.safety import find_secrets, find_unsafe_urls, texts
 from platform_assets.config.tree import PipelineFolder, relative
+from platform_assets.engine.costs.functions import FUNCTIONS
 from platform_assets.engine.cron import check_cron
 from platform_assets.engine.errors import ConfigError, Problem
+from platform_assets.engine.ingestion.decoders import DECODERS
 from platform_assets.engine.ingestion.paths import path_problems
 from platform_assets.engine.ingestion.spec import (
+    ComputeStep,
     Destination,
     IngestStep,
     PipelineSpec,
+    RestSource,
     Schedule,
+    SqlSource,
+    Step,
     TransformStep,
-    UnionStep,
 )
 from platform_assets.engine.ingestion.variables import check_template
 from platform_assets.engine.names import TableName
@@ -60,13 +65,15 @@ _NO_TEMPLATE = frozenset({"records_path"})
 
 @dataclass
 class Draft:
-    """A pipeline folder as far as it could be read. By step index: the table it owns, the SQL it runs."""
+    """A pipeline folder as far as it could be read. By step index: the table it owns, the SQL it runs (of a
+    ``sql`` source, what it asks the other system), the queries a computation gets."""
 
     folder: PipelineFolder
     document: Document
     spec: PipelineSpec
     tables: dict[int, TableSpec] = field(default_factory=dict)
     transforms: dict[int, Transform] = field(default_factory=dict)
+    inputs: dict[int, dict[str, Transform]] = field(default_factory=dict)
     suites: list[tuple[int, SuiteSpec]] = field(default_factory=list)
     dq: Document | None = None
 
@@ -135,16 +142,21 @@ def _read_step(
     root: Path,
     draft: Draft,
     index: int,
-    step: IngestStep | TransformStep | UnionStep,
+    step: Step,
     problems: list[Problem],
 ) -> None:
     at: Location = ("steps", index)
     if isinstance(step, IngestStep):
         problems.extend(_source(draft, step, at))
+        _read_source_sql(root, draft, index, step, problems)
     if isinstance(step, TransformStep):
         if (step.destination is None) == (step.contributes_to is None):
             problems.append(draft.problem(at, "needs exactly one of destination and contributes_to"))
-        _read_sql(root, draft, index, step, problems)
+        transform = _read_sql(root, draft, (*at, "sql_file"), step.sql_file, problems)
+        if transform:
+            draft.transforms[index] = transform
+    if isinstance(step, ComputeStep):
+        _read_computation(root, draft, index, step, problems)
     if step.destination is not None:
         _read_table(root, draft, index, step.destination, problems)
     if isinstance(step, IngestStep) and index in draft.tables:
@@ -153,6 +165,15 @@ def _read_step(
 
 def _source(draft: Draft, step: IngestStep, at: Location) -> Iterator[Problem]:
     source = step.source
+    yield from _templates(draft, (*at, "source"))
+    if isinstance(source, RestSource):
+        yield from _rest_source(draft, source, at)
+
+
+def _rest_source(draft: Draft, source: RestSource, at: Location) -> Iterator[Problem]:
+    if source.decoder is not None and source.decoder not in DECODERS:
+        reason = f"there is no decoder {source.decoder!r}; there are {one_of(DECODERS)}"
+        yield draft.problem((*at, "source", "decoder"), reason, nearest(source.decoder, DECODERS))
     if not re.match(r"/(?!/)", source.path) or ".." in source.path.split("/"):
         reason = f"{source.path!r} must start with one / and stay below the provider's base_url"
         yield draft.problem((*at, "source", "path"), reason)
@@ -162,7 +183,6 @@ def _source(draft: Draft, step: IngestStep, at: Location) -> Iterator[Problem]:
         name, _, text = reason.partition(": ")
         place = (name,) if name == "records_path" else ("columns", name)
         yield draft.problem((*at, "source", *place), text)
-    yield from _templates(draft, (*at, "source"))
 
 
 def _templates(draft: Draft, at: Location) -> Iterator[Problem]:
@@ -180,26 +200,59 @@ def _value(document: Document, at: Location) -> Any:
 
 
 def _mapped_columns(draft: Draft, step: IngestStep, at: Location, schema: TableSchema) -> Iterator[Problem]:
-    for name in step.source.columns:
+    for name in getattr(step.source, "columns", {}):
         if schema.get(name) is None:
             reason = f"is not a column of {step.destination.schema_file}"
             yield draft.problem((*at, "source", "columns", name), reason, nearest(name, schema.names))
 
 
-def _read_sql(root: Path, draft: Draft, index: int, step: TransformStep, problems: list[Problem]) -> None:
-    path = _inside(draft, ("steps", index, "sql_file"), step.sql_file, problems)
+def _read_sql(
+    root: Path, draft: Draft, at: Location, name: str, problems: list[Problem], *, elsewhere: bool = False
+) -> Transform | None:
+    """A checked query of the folder. ``elsewhere``: it runs on another system, so only that one must know it."""
+    path = _inside(draft, at, name, problems)
     if path is None:
-        return
+        return None
     file = relative(root, path)
     text = read_text(path, file, problems)
     if text is None:
-        return
+        return None
     from platform_assets.engine.sql.transform import parse_transform
 
     try:
-        draft.transforms[index] = parse_transform(text, file=file)
+        return parse_transform(text, file=file, check_duckdb=not elsewhere)
     except ConfigError as error:
         problems.extend(error.problems or (Problem(file, 1, "", str(error)),))
+        return None
+
+
+def _read_source_sql(root: Path, draft: Draft, index: int, step: IngestStep, problems: list[Problem]) -> None:
+    if not isinstance(step.source, SqlSource):
+        return
+    at: Location = ("steps", index, "source", "sql_file")
+    query = _read_sql(root, draft, at, step.source.sql_file, problems, elsewhere=True)
+    if query is None:
+        return
+    draft.transforms[index] = query
+    known = [f"source.{name}" for name in step.source.tables]
+    for table in query.tables:
+        if str(table) not in known:
+            reason = f"reads {table}; a source's query reads only its tables: {one_of(known)}"
+            problems.append(draft.problem(at, reason, nearest(str(table), known)))
+
+
+def _read_computation(
+    root: Path, draft: Draft, index: int, step: ComputeStep, problems: list[Problem]
+) -> None:
+    at: Location = ("steps", index)
+    if step.function not in FUNCTIONS:
+        reason = f"there is no function {step.function!r}; there are {one_of(FUNCTIONS)}"
+        problems.append(draft.problem((*at, "function"), reason, nearest(step.function, FUNCTIONS)))
+    queries = {
+        name: _read_sql(root, draft, (*at, "inputs", name), file, problems)
+        for name, file in step.inputs.items()
+    }
+    draft.inputs[index] = {name: query for name, query in queries.items() if query is not None}
 
 
 # --- Tables -------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from platform_assets.config.checks import Owner, Suites, needs_credential
+from platform_assets.config.checks import Owner, Suites, needs_credential, tables_read
 from platform_assets.config.pipeline_folder import Draft
 from platform_assets.engine.ingestion.spec import ProviderSpec, TransformStep, UnionStep
 from platform_assets.engine.names import TableName
@@ -40,19 +40,17 @@ def _step(
 ) -> ResolvedStep:
     spec = draft.spec.steps[index]
     name = _table(draft, index)
-    transform = draft.transforms.get(index)
-    reads = (
-        contributed.get(name, set()) if isinstance(spec, UnionStep) else transform.tables if transform else ()
-    )
+    reads = contributed.get(name, set()) if isinstance(spec, UnionStep) else tables_read(draft, index)
     owns = index in draft.tables
     return ResolvedStep(
         draft.spec.pipeline_id,
         draft.spec.provider,
         spec,
         owners[name].table,
-        transform,
+        draft.transforms.get(index),
         suites.get(name, ()) if owns else (),
         tuple(sorted(reads)),
+        draft.inputs.get(index, {}),
     )
 
 

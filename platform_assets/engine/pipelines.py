@@ -6,18 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platform_assets.engine.deployment import DeploymentSpec
-from platform_assets.engine.ingestion.spec import (
-    IngestStep,
-    PipelineSpec,
-    ProviderSpec,
-    TransformStep,
-    UnionStep,
-)
+from platform_assets.engine.ingestion.spec import PipelineSpec, ProviderSpec, Step
 from platform_assets.engine.names import TableName
 from platform_assets.engine.schema.model import TableSpec
 from platform_assets.engine.tenancy import TenantSpec, runs_pipeline
@@ -32,17 +26,20 @@ class ResolvedStep:
     """One step with everything it refers to.
 
     ``table``: the table its rows end in, standard columns included; for a contribution, the union's table.
+    ``transform``: its SQL; of a ``sql`` source, the query that the other system runs.
     ``upstream``: the tables its SQL reads, sorted; of a union step, all that its contributors read.
+    ``inputs``: of a computation, the queries whose results it gets, by name.
     ``suite``: the expectations on ``table``, at the step that owns the table only.
     """
 
     pipeline_id: str
     provider: str
-    spec: IngestStep | TransformStep | UnionStep
+    spec: Step
     table: TableSpec
     transform: Transform | None = None
     suite: tuple[Expectation, ...] = ()
     upstream: tuple[TableName, ...] = ()
+    inputs: Mapping[str, Transform] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from platform_assets.engine.errors import ConfigError, DataError
 from platform_assets.engine.ingestion.convert import json_text, to_arrow
+from platform_assets.engine.ingestion.decoders import decoder
 from platform_assets.engine.ingestion.paths import parse_path, path_problems, relative
 from platform_assets.engine.ingestion.spec import RestSource
 from platform_assets.engine.schema.arrow import arrow_schema
@@ -69,6 +70,7 @@ class Decoder:
         self._path = parse_path(source.records_path)
         self._depth = len(self._path.levels) + bool(self._path.tail or not self._path.levels)
         self._json = msgspec.json.Decoder(float_hook=Decimal)
+        self._rearrange = decoder(source.decoder) if source.decoder else None
         self.schema = arrow_schema(schema)
         self._constants = {n: v for n, v in constants.items() if schema.get(n) and n not in source.columns}
         self._columns = [self._column(f, source) for f in schema.fields if self._is_mapped(f, source)]
@@ -99,7 +101,7 @@ class Decoder:
 
     def parse(self, body: bytes, where: str) -> Document:
         """Decode a page and walk to its records. ``where`` names the page in errors."""
-        root = self._decode(body, where)
+        root = self._rearranged(self._decode(body, where), where)
         elements: list[Sequence[Any]] = [[root]]
         owners: list[Sequence[int]] = []
         for keys in self._path.levels:
@@ -118,6 +120,12 @@ class Decoder:
             return self._json.decode(body.removeprefix(_BOM))
         except (ValueError, RecursionError) as error:
             raise DataError(f"{where}: {_explain(error, body)}") from None
+
+    def _rearranged(self, root: Any, where: str) -> Any:
+        try:
+            return self._rearrange(root) if self._rearrange else root
+        except (DataError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
+            raise DataError(f"{where}: {error}") from None
 
     def batch(self, document: Document, where: str) -> tuple[pa.RecordBatch, Counter[str]]:
         """The page's rows in the table's columns, and how many records had each field that no column takes."""

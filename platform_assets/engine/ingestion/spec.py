@@ -2,8 +2,9 @@
 
 A pipeline is an ordered list of steps, each of which fills one table:
 
-* ``ingest``    an API's answer becomes rows of a raw table;
+* ``ingest``    what a source says (an API, a query, files of a manifest, a seed) becomes rows of a raw table;
 * ``transform`` SQL over logical tables becomes rows of a silver or gold table;
+* ``compute``   query results go through one function of the engine and become rows of a table;
 * ``union``     a table which other pipelines' transforms contribute to (``contributes_to``).
 """
 
@@ -161,7 +162,8 @@ class RestSource(Spec):
     ``columns`` maps table columns to paths inside a record; ``$.data[].start_time`` starts at the page and may
     look at the elements that enclose the record. Columns not mapped take the field of their own name.
     Fields of a record that no column takes are kept in ``x_extra`` (JSON) where the table has that column;
-    ``ignore`` names those which are known and not wanted.
+    ``ignore`` names those which are known and not wanted. ``decoder`` names a file of ``ingestion/decoders``
+    that rearranges a page first, for payloads which no path can describe.
     """
 
     type: Literal["rest_api"]
@@ -175,7 +177,56 @@ class RestSource(Spec):
     records_path: str
     columns: dict[Identifier, str] = {}
     ignore: list[str] = []
+    decoder: Identifier | None = None
     max_pages: Annotated[int, Field(ge=1)] = 10_000
+
+
+class SqlSource(Spec):
+    """One query on tables of another system (a billing export), run there with the credential's rights.
+
+    ``sql_file`` is one SELECT in BigQuery dialect over ``source.<name>``; ``tables`` gives each name's real table
+    as a template (``"{{ parameters.billing_table }}"`` → ``project.dataset.table``, ``*`` allowed at its end).
+    Bound parameters: ``@run_date @next_date @month_start @month_end``. Columns are matched by name and converted
+    exactly; those of the source that no column takes are counted, except the ones in ``ignore``.
+    """
+
+    type: Literal["sql"]
+    sql_file: str
+    tables: Annotated[dict[Identifier, str], Field(min_length=1)]
+    ignore: list[str] = []
+    maximum_bytes_billed: Annotated[int, Field(ge=10_485_760)] = 100 * 2**30
+
+
+class ObjectStoreSource(Spec):
+    """Files that a manifest lists, read from a bucket with the credential's rights (AWS data exports).
+
+    ``manifests`` is the prefix (a template) below which the manifests of one slice stand, ``manifest_suffix`` how
+    they end; of several executions the newest counts. Files are never found by listing. ``columns`` maps table
+    columns to the file's names, which otherwise are the same.
+    """
+
+    type: Literal["object_store"]
+    bucket: str
+    manifests: str
+    manifest_suffix: str = "-Manifest.json"
+    format: Literal["csv", "parquet"]
+    columns: dict[Identifier, str] = {}
+    ignore: list[str] = []
+
+
+class SeedSource(Spec):
+    """A reviewed CSV file below the pipeline's folder; ``file`` is a template over ``tenant``.
+
+    A tenant without such a file has no rows where ``optional``, and is an error otherwise.
+    """
+
+    type: Literal["seed"]
+    file: str
+    optional: bool = False
+
+
+Source = Annotated[RestSource | SqlSource | ObjectStoreSource | SeedSource, Field(discriminator="type")]
+Grain = Literal["day", "month"]
 
 
 class Measure(Spec):
@@ -204,11 +255,15 @@ class Destination(Spec):
 
 
 class IngestStep(Spec):
+    """``grain: month`` means that the slice is the whole month of the run date (a billing period that its source
+    rewrites as a whole), pulled once however many of its days are asked for."""
+
     step_id: Identifier
     type: Literal["ingest"]
     description: str = ""
-    source: RestSource
+    source: Source
     destination: Destination
+    grain: Grain = "day"
 
 
 class TransformStep(Spec):
@@ -226,7 +281,20 @@ class TransformStep(Spec):
     sql_file: str
     destination: Destination | None = None
     contributes_to: LogicalTable | None = None
-    grain: Literal["day", "month"] = "day"
+    grain: Grain = "day"
+
+
+class ComputeStep(Spec):
+    """What SQL cannot say exactly: ``function`` names a function of ``engine.costs.functions``, ``inputs`` the
+    queries (like a transform's) whose results it gets by name. Its rows fill ``destination``."""
+
+    step_id: Identifier
+    type: Literal["compute"]
+    description: str = ""
+    function: Identifier
+    inputs: dict[Identifier, str] = {}
+    destination: Destination
+    grain: Grain = "day"
 
 
 class UnionStep(Spec):
@@ -236,7 +304,7 @@ class UnionStep(Spec):
     destination: Destination
 
 
-Step = Annotated[IngestStep | TransformStep | UnionStep, Field(discriminator="type")]
+Step = Annotated[IngestStep | TransformStep | ComputeStep | UnionStep, Field(discriminator="type")]
 
 
 class Schedule(Spec):
