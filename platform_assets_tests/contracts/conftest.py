@@ -12,7 +12,6 @@ from platform_assets.ports import ObjectStore
 from platform_assets.resources.aws_client import AwsSettings, connect
 from platform_assets.resources.object_store.local import LocalObjectStore, LocalObjectStoreSettings
 from platform_assets.resources.object_store.s3 import S3ObjectStore, S3ObjectStoreSettings
-from platform_assets_tests.servers.fixtures import *  # noqa: F403
 
 Make = Callable[[pytest.FixtureRequest, Path], ObjectStore]
 

@@ -13,17 +13,17 @@ import fcntl
 import hashlib
 import os
 import platform
-import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-HOME = Path(__file__).parents[2] / ".servers" / "bigquery"
+from platform_assets_tests.servers.process import SERVERS, ServerError, running
+
+HOME = SERVERS / "bigquery"
 LOCK = Path(__file__).with_name("bigquery.lock")
 PYTHON = "3.13"
 EXTENSIONS = ("icu", "ducklake", "spatial")
@@ -35,10 +35,6 @@ for name in sys.argv[1:]:
     package = pathlib.Path(importlib.util.find_spec(f"duckdb_extension_{name}").origin).parent
     duckdb.execute(f"INSTALL '{next(package.rglob('*.duckdb_extension'))}'")
 """
-
-
-class ServerError(RuntimeError):
-    """The server could not be installed or started; the text says what to do."""
 
 
 def install(home: Path = HOME) -> Path:
@@ -95,37 +91,16 @@ def _run(command: list[str], env: dict[str, str]) -> None:
 
 @contextmanager
 def serving(data: Path, port: int = 0) -> Iterator[str]:
-    """Run the emulator over ``data`` until the block ends; yields its URL. Project ``local``."""
+    """Run the emulator over ``data`` until the block ends; yields its URL. Its project is ``PROJECT``."""
     home = install()
     data.mkdir(parents=True, exist_ok=True)
-    log = data / "server.log"
     command = [
         *(str(home / "venv" / "bin" / "local-bigquery"), "--host", "127.0.0.1", "--port", str(port)),
-        *("--grpc-port", "0", "--project", PROJECT, "--data-dir", str(data / "tables")),
+        *("--grpc-port", "0", "--project", PROJECT, "--data-dir", str(data)),
     ]
-    with log.open("wb") as output:
-        # The extensions were installed below this HOME; the server's own home directory stays untouched.
-        process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, env=os.environ | {"HOME": str(home / "home")}
-        )
-    try:
-        yield _url(process, log)
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _url(process: subprocess.Popen[bytes], log: Path, seconds: float = 60.0) -> str:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
-        if found := re.search(r"running on (http://[\d.]+:\d+)", log.read_text(errors="replace")):
-            return found.group(1)
-        time.sleep(0.05)
-    raise ServerError(f"the BigQuery emulator did not start:\n{log.read_text(errors='replace')[-4000:]}")
+    # The extensions were installed below this HOME; the user's own home directory stays untouched.
+    with running(command, r"running on (http://[\d.]+:\d+)", {"HOME": str(home / "home")}) as url:
+        yield url
 
 
 def _main(arguments: list[str]) -> None:

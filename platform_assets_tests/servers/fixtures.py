@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from platform_assets_tests.servers import moto, pubsub
+from platform_assets_tests.servers import bigquery, moto, pubsub
 
-__all__ = ["moto_url", "pubsub_address"]
+__all__ = ["bigquery_url", "moto_url", "pubsub_address"]
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +25,10 @@ def pubsub_address() -> Iterator[str]:
     """``host:port`` of Pub/Sub over gRPC."""
     with pubsub.serving() as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def bigquery_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """BigQuery's REST API; the project is ``servers.bigquery.PROJECT``."""
+    with bigquery.serving(tmp_path_factory.mktemp("bigquery")) as url:
+        yield url

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable
 
-from platform_assets.engine.errors import ConfigError, DataError
+from platform_assets.engine.errors import DataError, RejectedError
 from platform_assets.engine.names import valid_tenant
 from platform_assets.ports import Secret
 
@@ -22,9 +22,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,199}")
 def secret_id(pattern: str, tenant: str, name: str) -> str:
     """``("{tenant}_{name}", "acme1281", "openai")`` → ``acme1281_openai``."""
     if not valid_tenant(tenant):
-        raise ConfigError(f"{tenant!r} is not a tenant id")
+        raise RejectedError(f"{tenant!r} is not a tenant id")
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"tenant {tenant}: {name!r} is not a secret name: letters, digits, _ and -")
+        raise RejectedError(f"tenant {tenant}: {name!r} is not a secret name: letters, digits, _ and -")
     return pattern.replace("{tenant}", tenant).replace("{name}", name)
 
 

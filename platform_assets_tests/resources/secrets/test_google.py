@@ -12,7 +12,6 @@ from pytest_httpserver import HTTPServer
 
 from platform_assets.engine.errors import (
     AuthError,
-    ConfigError,
     DataError,
     NotFoundError,
     RejectedError,
@@ -129,7 +128,7 @@ def test_a_rotated_secret_is_noticed_when_the_time_is_over(url: str, admin: Any)
     ],
 )
 def test_names_that_reach_elsewhere_are_refused_before_any_call(tenant: str, name: str) -> None:
-    with pytest.raises(ConfigError):
+    with pytest.raises(RejectedError):
         store("http://127.0.0.1:1").get(tenant, name)
 
 
