@@ -6,6 +6,7 @@ Equal measures are asked for once: fifty expectations over ten columns share the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.engine.names import TableName
@@ -14,6 +15,7 @@ from platform_assets.engine.quality.expectation import Expectation
 from platform_assets.engine.quality.model import (
     AuditPlan,
     CheckOutcome,
+    Facts,
     Judgement,
     PlannedCheck,
     Severity,
@@ -23,33 +25,55 @@ from platform_assets.engine.schema.model import Slice, TableSchema
 from platform_assets.engine.sql.model import BoundSql
 
 if TYPE_CHECKING:
-    from platform_assets.engine.quality.scope import Expr, Scope
+    from sqlglot import exp
+
+    from platform_assets.engine.quality.scope import Expr, Measure, Scope, Source
 
 
 class _Scan:
-    """The audit's select list: one result column per distinct measure."""
+    """The audit's measures, each distinct one once, grouped by what they are taken over: ``""`` is the slice."""
 
     def __init__(self) -> None:
-        self.columns: dict[str, tuple[str, Expr]] = {}
+        self.sources: dict[str, exp.Select | None] = {"": None}
+        self.columns: dict[tuple[str, str], tuple[str, Expr]] = {}
 
-    def add(self, measure: Expr) -> str:
-        text = measure.sql("bigquery")
-        alias, _ = self.columns.setdefault(text, (f"m{len(self.columns)}", measure))
+    def add(self, measure: Expr | Measure) -> str:
+        aggregate, source = _parts(measure)
+        over = source.sql("bigquery") if source is not None else ""
+        self.sources.setdefault(over, source)
+        key = (over, aggregate.sql("bigquery"))
+        alias, _ = self.columns.setdefault(key, (f"m{len(self.columns)}", aggregate))
         return alias
+
+    def projections(self, over: str) -> list[Expr]:
+        from sqlglot import exp
+
+        return [exp.alias_(m, alias) for (source, _), (alias, m) in self.columns.items() if source == over]
+
+
+def _parts(measure: Expr | Measure) -> tuple[Expr, exp.Select | None]:
+    from platform_assets.engine.quality.scope import Measure
+
+    return (measure.aggregate, measure.source) if isinstance(measure, Measure) else (measure, None)
 
 
 def compile_audit(
-    suite: Sequence[Expectation], schema: TableSchema, table: TableName, slice: Slice | None = None
+    suite: Sequence[Expectation],
+    schema: TableSchema,
+    table: TableName,
+    slice: Slice | None = None,
+    others: Mapping[str, Source] | None = None,
 ) -> AuditPlan:
     """Compile a parsed suite for one slice of one physical table (staging or target).
 
+    ``others`` gives the physical slice of every other table that the suite names (``Expectation.tables``).
     The query returns exactly one row, whatever the slice holds; feed it to ``judge``.
     """
-    from platform_assets.engine.quality.scope import Binder, Scope
+    from platform_assets.engine.quality.scope import Binder, Scope, Source
 
-    scope, scan = Scope(table, schema, slice, Binder()), _Scan()
+    scope, scan = Scope(Source(table, schema, slice), Binder(), None, others), _Scan()
     checks = tuple(_plan_check(expectation, scope, scan) for expectation in suite)
-    return AuditPlan(table, schema, slice, checks, _query(scope, scan))
+    return AuditPlan(table, schema, slice, checks, _query(scope, scan), dict(others or {}))
 
 
 def scope_of(expectation: Expectation, scope: Scope) -> Scope:
@@ -65,22 +89,44 @@ def _plan_check(expectation: Expectation, scope: Scope, scan: _Scan) -> PlannedC
 
 
 def _query(scope: Scope, scan: _Scan) -> BoundSql:
+    """One row: the slice's own aggregates, joined with those of every subquery."""
+    scan.add(scope.rows())
+    blocks = [_block(scope, scan, over, source) for over, source in scan.sources.items()]
+    query = blocks[0] if len(blocks) == 1 else _side_by_side(blocks)
+    return BoundSql(query.sql("bigquery"), dict(scope.binder.parameters))
+
+
+def _block(scope: Scope, scan: _Scan, over: str, source: exp.Select | None) -> exp.Select:
     from sqlglot import exp
 
-    if not scan.columns:
-        scan.add(scope.rows())
-    projections = [exp.alias_(measure, alias) for alias, measure in scan.columns.values()]
-    return BoundSql(scope.select(projections).sql("bigquery"), dict(scope.binder.parameters))
+    projections = scan.projections(over)
+    if source is None:
+        return scope.select(projections)
+    return exp.select(*projections, copy=False).from_(source.subquery("rows_", copy=False), copy=False)
 
 
-def judge(plan: AuditPlan, row: Mapping[str, Any]) -> tuple[CheckOutcome, ...]:
-    """One outcome per expectation, in the suite's order, from the audit query's row (column → value)."""
-    return tuple(_outcome(check, row) for check in plan.checks)
+def _side_by_side(blocks: Sequence[exp.Select]) -> exp.Select:
+    from sqlglot import exp
+
+    query = exp.select("*").from_(blocks[0].subquery("b0", copy=False), copy=False)
+    for index, block in enumerate(blocks[1:], start=1):
+        query = query.join(block.subquery(f"b{index}", copy=False), join_type="cross", copy=False)
+    return query
 
 
-def _outcome(check: PlannedCheck, row: Mapping[str, Any]) -> CheckOutcome:
+def judge(plan: AuditPlan, row: Mapping[str, Any], facts: Facts | None = None) -> tuple[CheckOutcome, ...]:
+    """One outcome per expectation, in the suite's order, from the audit query's row (column → value).
+
+    ``facts`` brings what no query knows: the time, and each check's earlier values.
+    """
+    known = replace(facts or Facts(), schema=plan.schema)
+    return tuple(_outcome(check, row, known) for check in plan.checks)
+
+
+def _outcome(check: PlannedCheck, row: Mapping[str, Any], facts: Facts) -> CheckOutcome:
     expectation = check.expectation
-    found = expectation.judge({name: row[alias] for name, alias in check.measures.items()})
+    seen = {name: row[alias] for name, alias in check.measures.items()}
+    found = expectation.judge(seen, facts.of(expectation.name))
     return CheckOutcome(
         expectation_id=expectation.name,
         type=expectation.type,

@@ -8,18 +8,20 @@ and ``mostly`` rules are Great Expectations' (core 1.x); what differs is listed 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from pydantic import Field
 
-from platform_assets.engine.quality.model import Judgement, Severity
+from platform_assets.engine.quality.model import Facts, Judgement, Severity
 from platform_assets.engine.schema.model import FieldType, TableSchema
 from platform_assets.engine.spec import Spec
 
 if TYPE_CHECKING:
-    from platform_assets.engine.quality.scope import Expr, Scope
+    from platform_assets.engine.quality.scope import Expr, Measure, Scope
 
-Complaint = tuple[str, str, str | None]  # argument, reason, nearest valid name
+Complaint: TypeAlias = tuple[str, str, str | None]  # argument, reason, nearest valid name
+Measures: TypeAlias = Mapping[str, "Expr | Measure"]
+Seen: TypeAlias = Mapping[str, Any]  # local name → measured value
 
 
 class Expectation(Spec):
@@ -49,21 +51,31 @@ class Expectation(Spec):
         """Its own arguments that were set, without what every expectation has."""
         return self.model_dump(exclude=set(Expectation.model_fields), exclude_defaults=True, mode="json")
 
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The other logical tables it reads."""
+        return ()
+
     def complaints(self, schema: TableSchema) -> Iterator[Complaint]:
         """What this expectation cannot mean for a table of this schema."""
         yield from ()
 
-    def measures(self, on: Scope) -> Mapping[str, Expr]:
-        """Local name → aggregate expression over the slice (or a scalar subquery)."""
+    def measures(self, on: Scope) -> Measures:
+        """Local name → aggregate over the slice, or over a subquery of it."""
         raise NotImplementedError
 
-    def judge(self, seen: Mapping[str, Any]) -> Judgement:
+    def judge(self, seen: Seen, facts: Facts) -> Judgement:
         """From the measures' values to success, exactly as Great Expectations would."""
         raise NotImplementedError
 
     def unexpected(self, on: Scope) -> Expr | None:
         """A row predicate, true for the rows to blame; ``None`` where no single row can be blamed."""
         return None
+
+
+def mostly_success(considered: int, unexpected: int, mostly: float) -> bool:
+    """Great Expectations' rule: nothing to consider is a success; otherwise the share, as a float."""
+    return considered == 0 or (float(considered) - float(unexpected)) / float(considered) >= mostly
 
 
 KINDS: dict[str, type[Expectation]] = {}

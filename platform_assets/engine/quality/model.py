@@ -5,8 +5,9 @@ A *measure* is one number (or list) that the audit query returns; expectations a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from platform_assets.engine.sql.model import BoundSql
 
 if TYPE_CHECKING:
     from platform_assets.engine.quality.expectation import Expectation
+    from platform_assets.engine.quality.scope import Source
 
 
 class Severity(StrEnum):
@@ -34,6 +36,25 @@ class SuiteProblem:
     field: str
     reason: str
     nearest: str | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a judgement needs beside its measures. ``history`` holds earlier observed values per check id, oldest
+    first; ``schema`` is the audited table's."""
+
+    now: datetime | None = None
+    history: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    schema: TableSchema = field(default_factory=lambda: TableSchema(()))
+    check: str = ""
+
+    def of(self, check: str) -> Facts:
+        return replace(self, check=check)
+
+    @property
+    def earlier(self) -> tuple[float, ...]:
+        """The earlier values of the check being judged."""
+        return tuple(self.history.get(self.check, ()))
 
 
 @dataclass(frozen=True)
@@ -88,6 +109,7 @@ class AuditPlan:
     slice: Slice | None
     checks: tuple[PlannedCheck, ...]
     query: BoundSql
+    others: Mapping[str, Source] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,23 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from platform_assets.engine.quality import column_aggregate as _column_aggregate
 from platform_assets.engine.quality import column_map as _column_map
+from platform_assets.engine.quality import column_pair as _column_pair
+from platform_assets.engine.quality import multicolumn as _multicolumn
 from platform_assets.engine.quality import table as _table
 from platform_assets.engine.quality.condition import ConditionError, nearest_name, parse_condition
 from platform_assets.engine.quality.expectation import KINDS, Complaint, Expectation
 from platform_assets.engine.quality.model import SuiteProblem
 from platform_assets.engine.schema.model import TableSchema
 
-FAMILIES = (_column_map, _table)  # importing a family registers its kinds
+FAMILIES = (
+    _column_map,
+    _column_aggregate,
+    _column_pair,
+    _multicolumn,
+    _table,
+)  # importing a family registers its kinds
 
 
 def known_types() -> tuple[str, ...]:
