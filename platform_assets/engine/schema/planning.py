@@ -1,8 +1,8 @@
 """What has to change so that a table gets the wanted columns, and what can never be changed in place.
 
-Owns the rules of schema evolution, the same for every warehouse: create, add NULLABLE or REPEATED columns (also
-inside STRUCT), relax REQUIRED to NULLABLE, widen numbers, describe. Everything else is refused, all refusals at
-once. Columns that only the table has are left alone: nothing is ever dropped or renamed.
+Owns the rules of schema evolution, the same for every warehouse: create, add NULLABLE or REPEATED columns
+(also inside STRUCT), relax REQUIRED to NULLABLE, widen numbers, describe. Everything else is refused, all
+refusals at once. Columns that only the table has are left alone: nothing is ever dropped or renamed.
 
 Source: BigQuery documentation, "Modifying table schemas" and "ALTER COLUMN SET DATA TYPE".
 """

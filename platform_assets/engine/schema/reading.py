@@ -36,7 +36,7 @@ _MAX_COLUMNS = 10_000
 
 @dataclass(frozen=True, order=True)
 class SchemaProblem:
-    """One thing wrong in a schema: ``path`` like ``fields[2].fields[0].type``, why, and the nearest valid name."""
+    """One thing wrong in a schema: ``path`` like ``fields[2].fields[0].type``, why, the nearest name."""
 
     path: str
     reason: str
@@ -129,9 +129,9 @@ class _Reader:
         mark = raw.get("pii", False)
         if not isinstance(mark, bool):
             self.say(f"{path}.pii", "must be true or false")
-        if raw.get("policy") not in {None, "pii"}:
+        if raw.get("policy", "pii") != "pii":
             self.say(f"{path}.policy", f"{raw['policy']!r} is not a policy", "pii")
-        # A column under any policy tag is access-controlled, so its values must not show up in samples either.
+        # A column under any policy tag is access-controlled: its values must not show up in samples.
         return mark is True or raw.get("policy") == "pii" or bool(raw.get("policyTags"))
 
     def nested(
