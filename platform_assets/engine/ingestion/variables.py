@@ -59,11 +59,9 @@ def render(text: str, variables: Mapping[str, Any]) -> str:
     """``"{{ run_date }}"`` → ``"2026-01-31"``. ConfigError: unknown name, or broken template."""
     if "{" not in text:
         return text
-    from jinja2 import TemplateError
-
     try:
         return _environment().from_string(text).render(variables)
-    except TemplateError as error:
+    except Exception as error:  # an expression in a template can raise anything
         raise ConfigError(f"cannot render {text!r}: {error}") from None
 
 
