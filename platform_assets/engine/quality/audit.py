@@ -27,7 +27,8 @@ from platform_assets.engine.sql.model import BoundSql
 if TYPE_CHECKING:
     from sqlglot import exp
 
-    from platform_assets.engine.quality.scope import Expr, Measure, Scope, Source
+    from platform_assets.engine.quality.scope import Scope, Source
+    from platform_assets.engine.quality.tree import Expr, Measure
 
 
 class _Scan:
@@ -52,7 +53,7 @@ class _Scan:
 
 
 def _parts(measure: Expr | Measure) -> tuple[Expr, exp.Select | None]:
-    from platform_assets.engine.quality.scope import Measure
+    from platform_assets.engine.quality.tree import Measure
 
     return (measure.aggregate, measure.source) if isinstance(measure, Measure) else (measure, None)
 

@@ -19,7 +19,8 @@ from platform_assets.engine.schema.model import FieldType, TableSchema
 from platform_assets.engine.spec import Spec
 
 if TYPE_CHECKING:
-    from platform_assets.engine.quality.scope import Measure, Scope
+    from platform_assets.engine.quality.scope import Scope
+    from platform_assets.engine.quality.tree import Measure
 
 Types = frozenset[FieldType] | None
 _CLOSE = 1e-4  # Great Expectations' tolerance at the ends of quantile ranges
@@ -124,7 +125,7 @@ class MedianBetween(Ranged):
     number_type: ClassVar[FieldType | None] = FieldType.FLOAT64
 
     def measures(self, on: Scope) -> Measures:
-        return {"number": on.quantile_measure(self.column, [0.5], 0, exact_value=False)}
+        return {"number": on.over.quantile_measure(self.column, [0.5], 0, exact_value=False)}
 
 
 @kind("expect_column_unique_value_count_to_be_between")
@@ -133,7 +134,7 @@ class UniqueCountBetween(Ranged):
     number_type: ClassVar[FieldType | None] = FieldType.INT64
 
     def measures(self, on: Scope) -> Measures:
-        return {"number": on.distinct(self.column)}
+        return {"number": on.over.distinct(self.column)}
 
 
 @kind("expect_column_proportion_of_unique_values_to_be_between")
@@ -144,7 +145,7 @@ class UniqueShareBetween(Ranged):
     number_type: ClassVar[FieldType | None] = FieldType.FLOAT64
 
     def measures(self, on: Scope) -> Measures:
-        return {"distinct": on.distinct(self.column), "known": on.count_known(self.column)}
+        return {"distinct": on.over.distinct(self.column), "known": on.count_known(self.column)}
 
     def number(self, seen: Seen) -> Any:
         return seen["distinct"] / seen["known"] if seen["known"] else 0
@@ -199,7 +200,7 @@ class QuantilesBetween(ColumnAggregate):
     def _measure(self, on: Scope, quantiles: tuple[float, ...], index: int) -> Any:
         if self.allow_relative_error:
             return on.approximate_quantile(self.column, quantiles[index])
-        return on.quantile_measure(self.column, quantiles, index, exact_value=True)
+        return on.over.quantile_measure(self.column, quantiles, index, exact_value=True)
 
     def judge(self, seen: Seen, facts: Facts) -> Judgement:
         ranges = self.quantile_ranges
@@ -234,11 +235,11 @@ class DistinctSet(ColumnAggregate):
 
     def strangers(self, on: Scope) -> Measure:
         """How many distinct values are not members."""
-        return on.distinct_outside(self.column, self.members)
+        return on.over.distinct_outside(self.column, self.members)
 
     def present(self, on: Scope) -> Measure:
         """Which members occur."""
-        return on.members_found(self.column, self.members)
+        return on.over.members_found(self.column, self.members)
 
     def absent(self, seen: Seen, facts: Facts) -> list[Any]:
         field = facts.schema.get(self.column)
@@ -285,7 +286,7 @@ class MostCommonInSet(DistinctSet):
     ties_okay: bool | None = None
 
     def measures(self, on: Scope) -> Measures:
-        ties, expected = on.most_common(self.column, self.members)
+        ties, expected = on.over.most_common(self.column, self.members)
         return {"ties": ties, "expected": expected}
 
     def judge(self, seen: Seen, facts: Facts) -> Judgement:

@@ -25,7 +25,8 @@ from platform_assets.engine.quality.values import EQUATABLE, NUMBERS, ORDERED, V
 from platform_assets.engine.schema.model import FieldType, TableSchema
 
 if TYPE_CHECKING:
-    from platform_assets.engine.quality.scope import Expr, Scope
+    from platform_assets.engine.quality.scope import Scope
+    from platform_assets.engine.quality.tree import Expr
 
 Mostly = Annotated[float, Field(ge=0, le=1)]
 Types = frozenset[FieldType] | None
@@ -338,11 +339,11 @@ class Unique(ColumnMap):
     accepts: ClassVar[Types] = EQUATABLE
 
     def measures(self, on: Scope) -> Measures:
-        repeated = on.repeated_rows([self.column], [on.present(self.column)])
+        repeated = on.over.repeated_rows([self.column], [on.present(self.column)])
         return {"rows": on.rows(), "known": on.count_known(self.column), "unexpected": repeated}
 
     def unexpected(self, on: Scope) -> Expr:
-        return on.is_repeated(self.column)
+        return on.over.is_repeated(self.column)
 
 
 class AgainstColumn(ColumnMap):
@@ -351,7 +352,7 @@ class AgainstColumn(ColumnMap):
     accepts: ClassVar[Types] = NUMBERS
 
     def measures(self, on: Scope) -> Measures:
-        unexpected = on.count_over([self.unexpected(on)])
+        unexpected = on.over.count_over([self.unexpected(on)])
         return {"rows": on.rows(), "known": on.count_known(self.column), "unexpected": unexpected}
 
 
@@ -364,7 +365,7 @@ class ZScore(AgainstColumn):
     double_sided: bool = False
 
     def unexpected(self, on: Scope) -> Expr:
-        score = on.z_score(self.column)
+        score = on.over.z_score(self.column)
         limit = abs(self.threshold) if self.double_sided else self.threshold
         return on.at_least(on.absolute(score) if self.double_sided else score, limit)
 
@@ -379,8 +380,8 @@ class NotOutliers(AgainstColumn):
 
     def unexpected(self, on: Scope) -> Expr:
         if self.method == "iqr":
-            return on.outside_quartiles(self.column, self.multiplier)
-        return on.at_least(on.absolute(on.z_score(self.column)), self.multiplier)
+            return on.over.outside_quartiles(self.column, self.multiplier)
+        return on.at_least(on.absolute(on.over.z_score(self.column)), self.multiplier)
 
 
 class Sequenced(ColumnMap):
@@ -397,7 +398,7 @@ class Sequenced(ColumnMap):
 
     def measures(self, on: Scope) -> Measures:
         comparison = self.wrong[0] if self.strictly else self.wrong[1]
-        unexpected = on.count_steps(self.column, self.order_by, comparison)
+        unexpected = on.over.count_steps(self.column, self.order_by, comparison)
         return {"rows": on.rows(), "known": on.count_known(self.column), "unexpected": unexpected}
 
     def unexpected(self, on: Scope) -> Expr:

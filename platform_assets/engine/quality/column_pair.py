@@ -24,7 +24,8 @@ from platform_assets.engine.quality.values import EQUATABLE, NUMBERS, ORDERED, V
 from platform_assets.engine.schema.model import FieldType, TableSchema
 
 if TYPE_CHECKING:
-    from platform_assets.engine.quality.scope import Expr, Scope
+    from platform_assets.engine.quality.scope import Scope
+    from platform_assets.engine.quality.tree import Expr
 
 Types = frozenset[FieldType] | None
 

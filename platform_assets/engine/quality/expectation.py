@@ -17,7 +17,8 @@ from platform_assets.engine.schema.model import FieldType, TableSchema
 from platform_assets.engine.spec import Spec
 
 if TYPE_CHECKING:
-    from platform_assets.engine.quality.scope import Expr, Measure, Scope
+    from platform_assets.engine.quality.scope import Scope
+    from platform_assets.engine.quality.tree import Expr, Measure
 
 Complaint: TypeAlias = tuple[str, str, str | None]  # argument, reason, nearest valid name
 Measures: TypeAlias = Mapping[str, "Expr | Measure"]

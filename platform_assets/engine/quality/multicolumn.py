@@ -15,7 +15,8 @@ from platform_assets.engine.quality.values import EQUATABLE, NUMBERS, bound_type
 from platform_assets.engine.schema.model import FieldType, TableSchema
 
 if TYPE_CHECKING:
-    from platform_assets.engine.quality.scope import Expr, Scope
+    from platform_assets.engine.quality.scope import Scope
+    from platform_assets.engine.quality.tree import Expr
 
 Types = frozenset[FieldType] | None
 _WIDENING = (FieldType.FLOAT64, FieldType.BIGNUMERIC, FieldType.NUMERIC, FieldType.INT64)
@@ -118,12 +119,12 @@ class CompoundUnique(Multicolumn):
         return [] if considered is None else [considered]
 
     def unexpected(self, on: Scope) -> Expr:
-        return on.is_repeated(*self.column_list, where=self._rows(on))
+        return on.over.is_repeated(*self.column_list, where=self._rows(on))
 
     def measures(self, on: Scope) -> Measures:
         considered = self.considered(on)
         return {
             "rows": on.rows(),
             "considered": on.rows() if considered is None else on.count_if(considered),
-            "unexpected": on.repeated_rows(self.column_list, self._rows(on)),
+            "unexpected": on.over.repeated_rows(self.column_list, self._rows(on)),
         }

@@ -15,19 +15,24 @@ from typing import TypeAlias
 from sqlglot import exp
 
 from platform_assets.engine.names import TableName
+from platform_assets.engine.quality.subquery import Subqueries
+from platform_assets.engine.quality.tree import (
+    AGGREGATES,
+    Expr,
+    all_of,
+    any_of,
+    identifier,
+    iff,
+    is_null,
+    like_as_regex,
+    negate,
+    number,
+    table_node,
+)
 from platform_assets.engine.quality.values import Value, bound_type, coerce
 from platform_assets.engine.schema.model import Field, FieldType, Scalar, Slice, TableSchema
 
-Expr: TypeAlias = exp.Expr
 Parameters: TypeAlias = dict[str, tuple[FieldType, Scalar | tuple[Scalar, ...]]]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One aggregate: over the slice's rows, or over ``source``, a subquery of them."""
-
-    aggregate: Expr
-    source: exp.Select | None = None
 
 
 class Binder:
@@ -50,39 +55,6 @@ class Binder:
         name = self._names.setdefault(key, f"{self._prefix}{len(self._names)}")
         self.parameters[name] = (kind, values)
         return exp.Parameter(this=exp.var(name))
-
-
-def identifier(name: str) -> exp.Identifier:
-    return exp.to_identifier(name, quoted=True)
-
-
-def name_of(name: str) -> Expr:
-    """A column of a subquery, by the name it was given there."""
-    return exp.Column(this=identifier(name))
-
-
-def table_node(table: TableName) -> exp.Table:
-    return exp.Table(this=identifier(table.table), db=identifier(table.dataset))
-
-
-def all_of(predicates: Iterable[Expr]) -> Expr:
-    return exp.and_(*predicates, copy=False)
-
-
-def any_of(predicates: Iterable[Expr]) -> Expr:
-    return exp.or_(*predicates, copy=False)
-
-
-def negate(predicate: Expr) -> Expr:
-    return exp.Not(this=exp.Paren(this=predicate))
-
-
-def is_null(value: Expr) -> Expr:
-    return exp.Is(this=value, expression=exp.Null())
-
-
-def iff(condition: Expr, value: Expr, otherwise: Expr | None = None) -> Expr:
-    return exp.If(this=condition, true=value, false=otherwise or exp.Null())
 
 
 _LONGEST_LIST = 200  # beyond it a set travels as one ARRAY parameter
@@ -109,6 +81,11 @@ class Scope:
     ) -> None:
         self.table, self.schema, self.slice = source.table, source.schema, source.slice
         self.source, self.binder, self.condition, self.others = source, binder, condition, others or {}
+
+    @property
+    def over(self) -> Subqueries:
+        """What needs more than the row at hand."""
+        return Subqueries(self)
 
     def under(self, condition: Expr | None) -> Scope:
         """The same slice, counting only rows for which ``condition`` is true."""
@@ -242,8 +219,9 @@ class Scope:
 
     def length(self, name: str) -> Expr:
         """Characters of a STRING, bytes of BYTES."""
-        cls = exp.ByteLength if self.field(name).type is FieldType.BYTES else exp.Length
-        return cls(this=self.column(name))
+        # By name: sqlglot writes its own node for both as LENGTH, which DuckDB cannot tell apart.
+        function = "BYTE_LENGTH" if self.field(name).type is FieldType.BYTES else "CHAR_LENGTH"
+        return exp.Anonymous(this=function, expressions=[self.column(name)])
 
     def matches(self, subject: Expr, regex: str) -> Expr:
         return exp.RegexpLike(this=subject, expression=self.bind(regex, FieldType.STRING))
@@ -253,59 +231,6 @@ class Scope:
         if escape is None and "\\" not in pattern:
             return exp.Like(this=subject, expression=self.bind(pattern, FieldType.STRING))
         return self.matches(subject, like_as_regex(pattern, escape))
-
-    # --- statistics of the column, as scalar subqueries ---
-
-    def z_score(self, name: str) -> Expr:
-        """(value - mean) / standard deviation; NULL where there is no spread or an infinity takes part."""
-        mean = self.scalar(exp.Avg(this=self.as_float(name)))
-        distance = exp.Paren(this=exp.Sub(this=self.as_float(name), expression=mean))
-        return exp.Div(this=distance, expression=self.scalar(self._spread(name)))
-
-    def _spread(self, name: str) -> Expr:
-        spread = exp.Nullif(this=self.deviation(name), expression=exp.Literal.number("0.0"))
-        if self.field(name).type is not FieldType.FLOAT64:
-            return spread
-        finite = exp.EQ(this=self.infinities(name), expression=exp.Literal.number(0))
-        return iff(finite, spread)
-
-    def deviation(self, name: str) -> Expr:
-        """Sample standard deviation of the finite values: DuckDB fails on an infinity."""
-        value = self.as_float(name)
-        if self.field(name).type is FieldType.FLOAT64:
-            value = iff(exp.IsInf(this=self.column(name)), exp.Null(), value)
-        return exp.StddevSamp(this=self.narrowed(value))
-
-    def infinities(self, name: str) -> Expr:
-        return self.count_if(exp.IsInf(this=self.column(name)))
-
-    def outside_quartiles(self, name: str, multiplier: float) -> Expr:
-        """Beyond ``multiplier`` interquartile ranges of the quartiles; NULL where a quartile is infinite."""
-        first, third = (self.scalar_quantile(name, q) for q in (0.25, 0.75))
-        reach = exp.Mul(
-            this=self.bind(multiplier, FieldType.FLOAT64),
-            expression=exp.Paren(this=exp.Sub(this=third.copy(), expression=first.copy())),
-        )
-        value = self.as_float(name)
-        below = exp.LT(this=value, expression=exp.Sub(this=first.copy(), expression=reach))
-        above = exp.GT(this=value.copy(), expression=exp.Add(this=third.copy(), expression=reach.copy()))
-        infinite = any_of([exp.IsInf(this=first), exp.IsInf(this=third)])
-        return all_of([negate(infinite), exp.Paren(this=any_of([below, above]))])
-
-    def scalar_quantile(self, name: str, quantile: float) -> Expr:
-        """The interpolated quantile as a scalar subquery."""
-        inner = self.quantiles(name, [quantile], exact_value=False)
-        return exp.Subquery(this=exp.select(exp.AnyValue(this=name_of("q0"))).from_(inner.subquery("s_")))
-
-    def quantiles(self, name: str, quantiles: Sequence[float], *, exact_value: bool) -> exp.Select:
-        """``q0, q1, …`` on every row: values of the column (``exact_value``), or interpolated between them."""
-        cls = exp.PercentileDisc if exact_value else exp.PercentileCont
-        subject = self.known(name) if exact_value else self.as_float(name)
-        windows = [
-            exp.alias_(exp.Window(this=cls(this=subject.copy(), expression=_number(q)), over="OVER"), f"q{i}")
-            for i, q in enumerate(quantiles)
-        ]
-        return self.select(windows, [self.present(name)])
 
     # --- aggregates under the row condition ---
 
@@ -330,7 +255,17 @@ class Scope:
 
     def aggregate(self, function: str, name: str) -> Expr:
         """MAX, MIN, SUM or AVG of the column's known values."""
-        return _AGGREGATES[function](this=self.narrowed(self.known(name)))
+        return AGGREGATES[function](this=self.narrowed(self.known(name)))
+
+    def deviation(self, name: str) -> Expr:
+        """Sample standard deviation of the finite values: DuckDB fails on an infinity."""
+        value = self.as_float(name)
+        if self.field(name).type is FieldType.FLOAT64:
+            value = iff(exp.IsInf(this=self.column(name)), exp.Null(), value)
+        return exp.StddevSamp(this=self.narrowed(value))
+
+    def infinities(self, name: str) -> Expr:
+        return self.count_if(exp.IsInf(this=self.column(name)))
 
     def total(self, names: Sequence[str]) -> Expr:
         """The row's sum over several columns."""
@@ -342,98 +277,10 @@ class Scope:
 
     def approximate_quantile(self, name: str, quantile: float) -> Expr:
         """An estimate with BigQuery's APPROX_QUANTILES, to the nearest thousandth."""
-        estimates = exp.ApproxQuantiles(this=self.narrowed(self.as_float(name)), expression=_number(1000))
-        return exp.Bracket(
-            this=estimates, expressions=[_number(round(quantile * 1000))], offset=0, safe=False
-        )
-
-    # --- measures over subqueries ---
-
-    def counted(self) -> Measure:
-        """Rows of this slice, for a query that is about another one."""
-        return self.count_over([])
-
-    def quantile_measure(
-        self, name: str, quantiles: Sequence[float], index: int, *, exact_value: bool
-    ) -> Measure:
-        source = self.quantiles(name, quantiles, exact_value=exact_value)
-        return Measure(exp.AnyValue(this=name_of(f"q{index}")), source)
-
-    def distinct(self, name: str) -> Measure:
-        return Measure(exp.Count(this=exp.Star()), self._counted_values(name))
-
-    def _counted_values(self, name: str) -> exp.Select:
-        """One subquery for all that concerns a column's distinct values, so that it is grouped once."""
-        return self.value_counts([name], [self.present(name)])
-
-    def distinct_outside(self, name: str, members: Iterable[Value]) -> Measure:
-        inside = self.among(name_of("v0"), members, name)
-        return Measure(exp.CountIf(this=negate(inside)), self._counted_values(name))
-
-    def members_found(self, name: str, members: Iterable[Value]) -> Measure:
-        inside = self.among(name_of("v0"), members, name)
-        return Measure(_list_of(iff(inside, name_of("v0"))), self._counted_values(name))
-
-    def most_common(self, name: str, members: Iterable[Value]) -> tuple[Measure, Measure]:
-        """How many values share the highest count, and which members are among them."""
-        highest = exp.Window(this=exp.Max(this=name_of("n")), over="OVER")
-        counted = exp.select(name_of("v0"), name_of("n"), exp.alias_(highest, "top")).from_(
-            self._counted_values(name).subquery("c_", copy=False)
-        )
-        leads = exp.EQ(this=name_of("n"), expression=name_of("top"))
-        member = all_of([leads.copy(), self.among(name_of("v0"), members, name)])
-        return Measure(exp.CountIf(this=leads), counted), Measure(
-            _list_of(iff(member, name_of("v0"))), counted
-        )
-
-    def count_over(self, where: Sequence[Expr]) -> Measure:
-        """Rows that meet predicates which hold subqueries; those may not stand inside an aggregate."""
-        one = exp.alias_(exp.Literal.number(1), "one")
-        return Measure(exp.Count(this=exp.Star()), self.select([one], where))
-
-    def repeated_rows(self, names: Sequence[str], where: Sequence[Expr] = ()) -> Measure:
-        """Rows whose combination of values occurs more than once."""
-        repeated = exp.GT(this=name_of("n"), expression=exp.Literal.number(1))
-        total = exp.Sum(this=iff(repeated, name_of("n"), exp.Literal.number(0)))
-        return Measure(total, self.value_counts(names, where))
-
-    def is_repeated(self, *names: str, where: Sequence[Expr] = ()) -> Expr:
-        """Row predicate: the combination of values occurs more than once."""
-        key = self.known(names[0]) if len(names) == 1 else self._key(names)
-        condition = [self.present(names[0])] if len(names) == 1 else list(where)
-        repeated = exp.GT(this=exp.Count(this=exp.Star()), expression=exp.Literal.number(1))
-        inner = self.select([exp.alias_(key.copy(), "k")], condition).group_by(key.copy()).having(repeated)
-        return all_of([*condition, exp.In(this=key, query=exp.Subquery(this=inner))])
-
-    def _key(self, names: Sequence[str]) -> Expr:
-        """Several columns as one comparable text; NULLs are equal to one another."""
-        members = [
-            exp.PropertyEQ(this=identifier(f"k{i}"), expression=self.known(n)) for i, n in enumerate(names)
-        ]
-        return exp.JSONFormat(this=exp.Struct(expressions=members))
-
-    def count_steps(self, name: str, order_by: Sequence[str], wrong: str) -> Measure:
-        """Rows whose value stands in the ``wrong`` relation (``<``, ``<=``, …) to the one before it."""
-        order = exp.Order(expressions=[exp.Ordered(this=self.column(o), nulls_first=True) for o in order_by])
-        previous = exp.Window(this=exp.Lag(this=self.known(name)), over="OVER", order=order)
-        inner = self.select(
-            [exp.alias_(self.known(name), "v"), exp.alias_(previous, "before")], [self.present(name)]
-        )
-        return Measure(
-            exp.CountIf(this=_COMPARE[wrong](this=name_of("v"), expression=name_of("before"))), inner
-        )
+        estimates = exp.ApproxQuantiles(this=self.narrowed(self.as_float(name)), expression=number(1000))
+        return exp.Bracket(this=estimates, expressions=[number(round(quantile * 1000))], offset=0, safe=False)
 
     # --- subqueries ---
-
-    def value_counts(self, names: Sequence[str], where: Sequence[Expr] = ()) -> exp.Select:
-        """``v0, v1, …, n``: each distinct combination of the columns and its rows, one row each."""
-        values = [exp.alias_(self.known(name), f"v{i}") for i, name in enumerate(names)]
-        counted = exp.alias_(exp.Count(this=exp.Star()), "n")
-        return self.select([*values, counted], where).group_by(*(self.known(n) for n in names), copy=False)
-
-    def scalar(self, projection: Expr, where: Sequence[Expr] = ()) -> Expr:
-        """One aggregate of the slice as a scalar subquery."""
-        return exp.Subquery(this=self.select([projection], where))
 
     def select(self, projections: Sequence[Expr], where: Sequence[Expr] = ()) -> exp.Select:
         """``SELECT … FROM table WHERE slice AND row condition AND where``."""
@@ -441,6 +288,10 @@ class Scope:
         condition = [] if self.condition is None else [exp.Paren(this=self.condition.copy())]
         clauses = [*self.slice_filter(), *condition, *where]
         return query.where(*clauses, copy=False) if clauses else query
+
+    def scalar(self, projection: Expr, where: Sequence[Expr] = ()) -> Expr:
+        """One aggregate of the slice as a scalar subquery."""
+        return exp.Subquery(this=self.select([projection], where))
 
     def slice_filter(self) -> list[Expr]:
         """Equality on the slice's columns: dates as literals, the rest bound."""
@@ -468,35 +319,3 @@ _PYTHON_TYPES: tuple[tuple[type, FieldType], ...] = (
 
 def _type_of(value: Scalar) -> FieldType:
     return next((kind for cls, kind in _PYTHON_TYPES if isinstance(value, cls)), FieldType.BIGNUMERIC)
-
-
-_COMPARE: dict[str, type[exp.Binary]] = {"<": exp.LT, "<=": exp.LTE, ">": exp.GT, ">=": exp.GTE}
-
-
-_AGGREGATES: dict[str, type[exp.AggFunc]] = {"MAX": exp.Max, "MIN": exp.Min, "SUM": exp.Sum, "AVG": exp.Avg}
-
-
-def _list_of(value: Expr) -> Expr:
-    return exp.IgnoreNulls(this=exp.ArrayAgg(this=value))
-
-
-def _number(value: float) -> Expr:
-    return exp.Literal.number(repr(value))
-
-
-def like_as_regex(pattern: str, escape: str | None) -> str:
-    """A LIKE pattern as a regular expression over the whole text, in words that RE2 knows."""
-    out, literal = [], False
-    for character in pattern:
-        if literal or character not in ("%", "_", escape):
-            out.append(_quoted(character))
-            literal = False
-        elif character == escape:
-            literal = True
-        else:
-            out.append(".*" if character == "%" else ".")
-    return f"^(?s:{''.join(out)})$"
-
-
-def _quoted(character: str) -> str:
-    return f"\\{character}" if character in r"\.+*?()|[]{}^$" else character

@@ -69,7 +69,7 @@ class RowCountEqualOther(RowCount):
         return (self.other_table_name,)
 
     def measures(self, on: Scope) -> Measures:
-        return {"rows": on.rows(), "other": on.other(self.other_table_name).counted()}
+        return {"rows": on.rows(), "other": on.other(self.other_table_name).over.counted()}
 
     def judge(self, seen: Seen, facts: Facts) -> Judgement:
         observed = {"self": seen["rows"], "other": seen["other"]}
