@@ -149,22 +149,35 @@ def cycles(drafts: list[Draft], tables: Mapping[TableName, Owner]) -> Iterator[P
     """No table is made, directly or not, from itself."""
     graph: dict[TableName, set[TableName]] = {name: set() for name in tables}
     for draft, index, step in _readers(drafts):
-        target = _target(draft, index, step)
-        if target in graph:
+        target = _target(draft, index, step, tables)
+        if target is not None:
             graph[target].update(t for t in tables_read(draft, index) if t in tables)
-    try:
-        TopologicalSorter({k: sorted(v) for k, v in sorted(graph.items())}).prepare()
-    except CycleError as error:
-        members: list[TableName] = error.args[1]
+    while members := _circle(graph):
         owner = tables[min(members)]
         path = " → ".join(str(m) for m in members)
         yield owner.draft.problem(owner.place, f"the tables make a circle: {path}")
+        graph[members[1]].discard(members[0])  # so that the next circle can be found
 
 
-def _target(draft: Draft, index: int, step: TransformStep | ComputeStep) -> TableName | None:
+def _circle(graph: Mapping[TableName, set[TableName]]) -> list[TableName]:
+    """Tables of which each is read by the next, the first and last being the same; empty where there is none."""
+    try:
+        TopologicalSorter({k: sorted(v) for k, v in sorted(graph.items())}).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def _target(
+    draft: Draft, index: int, step: TransformStep | ComputeStep, tables: Mapping[TableName, Owner]
+) -> TableName | None:
+    """The table a step writes; None where it cannot, because another step owns it."""
     if isinstance(step, TransformStep) and step.contributes_to is not None:
-        return TableName.parse(step.contributes_to)
-    return draft.tables[index].name if index in draft.tables else None
+        name = TableName.parse(step.contributes_to)
+        return name if name in tables else None
+    name = draft.tables[index].name if index in draft.tables else None
+    owner = tables.get(name) if name else None
+    return name if owner and owner.draft is draft and owner.index == index else None
 
 
 def tables_read(draft: Draft, index: int) -> tuple[TableName, ...]:
@@ -220,7 +233,7 @@ def _suite_owner(
     mine = sorted(str(t.name) for t in draft.tables.values())
     if owner and owner.draft is draft:
         return owner
-    if owner or str(table) not in known:
+    if str(table) not in known and str(table) not in mine:  # a table that two steps fill is told there
         reason = f"{table} is not filled by this pipeline, which fills {one_of(mine) or 'no table'}"
         problems.append(_dq(draft).problem((*at, "table"), reason, nearest(str(table), mine)))
     return None

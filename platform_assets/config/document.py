@@ -88,7 +88,7 @@ def parse_document(text: str, file: str, problems: list[Problem]) -> Document | 
     try:
         value = reader.document()
     except yaml.YAMLError as error:
-        problems.append(_syntax_problem(error, file))
+        problems.append(_syntax_problem(error, file, last_line=text.rstrip().count("\n") + 1))
         return None
     except _Refused as refused:
         problems.append(refused.problem)
@@ -98,10 +98,10 @@ def parse_document(text: str, file: str, problems: list[Problem]) -> Document | 
     return None if len(problems) > found_before else Document(file, value, reader.lines)
 
 
-def _syntax_problem(error: yaml.YAMLError, file: str) -> Problem:
+def _syntax_problem(error: yaml.YAMLError, file: str, *, last_line: int) -> Problem:
     mark = getattr(error, "problem_mark", None)
     what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
-    return Problem(file, mark.line + 1 if mark else 1, "", f"is not valid YAML: {what}")
+    return Problem(file, min(mark.line + 1, last_line) if mark else 1, "", f"is not valid YAML: {what}")
 
 
 class _Refused(Exception):

@@ -75,17 +75,20 @@ class _Reading:
             reason = f"there is no deployment {name!r}; known: {one_of(files)}"
             self.problems.append(Problem("deployments/", 1, "", reason, nearest(name, files)))
             return None
-        spec = self._read(DeploymentSpec, files[name], "deployment", environment)
+        document = self._filled(files[name], environment)
+        if document is None:
+            return None
+        spec = self._spec(DeploymentSpec, document, files[name], "deployment", strict=False)
         if spec and spec.partitions.first_day(today) >= today:
-            where = relative(self.root, files[name])
             reason = "starts today or later: there is no complete day to run"
-            self.problems.append(Problem(where, 1, "partitions.start_date", reason))
+            self.problems.append(document.problem(("partitions", "start_date"), reason))
         return spec
 
     def all(self) -> None:
         for path in yaml_files(self.root, "providers", self.problems):
             self.known_providers.add(path.stem)
-            provider = self._read(ProviderSpec, path, "provider")
+            document = self._document(path)
+            provider = document and self._spec(ProviderSpec, document, path, "provider")
             if provider:
                 self.providers[path.stem] = provider
         self._read_tenants()
@@ -129,7 +132,7 @@ class _Reading:
         problems += checks.upstream(drafts, self.owners, unowned)
         problems += checks.cycles(drafts, self.owners)
         self.suites = checks.suites(drafts, self.owners, unowned, problems)
-        by_id = {draft.spec.pipeline_id: draft for draft in drafts}
+        by_id = {draft.spec.pipeline_id: draft for draft in reversed(drafts)}  # of two, the first
         for document, tenant in self.tenants.values():
             problems += checks.TenantCheck(
                 document, tenant, self.providers, self.known_providers, by_id, self.known_pipelines
@@ -150,24 +153,21 @@ class _Reading:
 
     # --- One file -----------------------------------------------------------------------------------------------
 
-    def _read(
-        self, model: type[S], path: Path, name: str, environment: Mapping[str, str] | None = None
-    ) -> S | None:
+    def _filled(self, path: Path, environment: Mapping[str, str]) -> Document | None:
+        """A deployment file with its placeholders replaced; None where one cannot be."""
         document = self._document(path)
         if document is None:
             return None
-        if environment is not None:
-            before = len(self.problems)
-            document = fill(document, environment, self.problems)
-            if len(self.problems) > before:
-                return None
-        self.problems.extend(find_unsafe_urls(document))
-        return self._spec(model, document, path, name, strict=environment is None)
+        before = len(self.problems)
+        filled = fill(document, environment, self.problems)
+        self.problems.extend(find_unsafe_urls(filled))
+        return filled if len(self.problems) == before else None
 
     def _document(self, path: Path) -> Document | None:
         document = read_document(path, relative(self.root, path), self.problems)
         if document:
             self.problems.extend(find_secrets(document))
+            self.problems.extend(find_unsafe_urls(document))
         return document
 
     def _spec(

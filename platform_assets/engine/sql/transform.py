@@ -152,10 +152,11 @@ def _parse_problems(error: ParseError | TokenError) -> list[SqlProblem]:
 
 
 def line_of(node: exp.Expr) -> int:
-    """The line of a node: its own, else of the first identifier inside, else of what surrounds it."""
-    for candidate in (*node.walk(), *_ancestors(node)):
-        if "line" in candidate.meta:
-            return int(candidate.meta["line"])
+    """The line of a node: its own, else of the first identifier inside, else of what stands closest around it."""
+    for place in (node, *_ancestors(node)):
+        for candidate in place.walk():
+            if "line" in candidate.meta:
+                return int(candidate.meta["line"])
     return 1
 
 
