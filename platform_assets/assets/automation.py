@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date
+from typing import Any, TypeAlias
 
 import dagster as dg
 
@@ -10,10 +11,12 @@ from platform_assets.assets.keys import complete_days, range_tags, table_key
 from platform_assets.engine.pipelines import Pipeline
 from platform_assets.engine.tenancy import TenantSpec, runs_pipeline
 
+AssetJob: TypeAlias = Any  # what define_asset_job returns has no public name
+
 
 def pipeline_jobs(
     pipelines: Mapping[str, Pipeline], nodes: Sequence[Node], partitions: dg.MultiPartitionsDefinition
-) -> dict[str, dg.UnresolvedAssetJobDefinition]:
+) -> dict[str, AssetJob]:
     """Per scheduled pipeline: the tables it writes, and everything downstream of them."""
     return {
         name: dg.define_asset_job(
@@ -35,7 +38,7 @@ def _written(pipeline_id: str, nodes: Sequence[Node]) -> dg.AssetSelection:
 
 def pipeline_schedules(
     pipelines: Mapping[str, Pipeline],
-    jobs: Mapping[str, dg.UnresolvedAssetJobDefinition],
+    jobs: Mapping[str, AssetJob],
     tenants: Mapping[str, TenantSpec],
     start: date,
     enabled: bool,
@@ -49,7 +52,7 @@ def pipeline_schedules(
 
 def _schedule(
     pipeline: Pipeline,
-    job: dg.UnresolvedAssetJobDefinition,
+    job: AssetJob,
     tenants: Sequence[TenantSpec],
     start: date,
     enabled: bool,

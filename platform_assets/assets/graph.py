@@ -13,7 +13,7 @@ from hashlib import sha256
 from platform_assets.engine.ingestion.spec import IngestStep, Measure, TransformStep
 from platform_assets.engine.names import TableName
 from platform_assets.engine.pipelines import Pipeline, ResolvedStep
-from platform_assets.engine.quality import Expectation
+from platform_assets.engine.quality.expectation import Expectation
 from platform_assets.engine.schema.model import TableSpec
 from platform_assets.engine.tenancy import Credential, TenantSpec, credentials_for, runs_pipeline
 

@@ -13,8 +13,7 @@ from platform_assets.assets.graph import Node
 from platform_assets.assets.keys import SliceKey
 from platform_assets.assets.outcomes import PartOutcome, SliceOutcome, Status
 from platform_assets.assets.slice_runner import RunContext
-from platform_assets.engine.schema.arrow import record_batch
-from platform_assets.engine.schema.model import Slice, TableSpec
+from platform_assets.engine.schema.model import FieldType, Slice, TableSchema, TableSpec
 from platform_assets.engine.tenancy import TenantSpec, runs_pipeline
 from platform_assets.ports import SliceWrite, Warehouse
 
@@ -175,16 +174,20 @@ class RunHistory:
         return ":".join(str(p or "-") for p in parts)
 
     def _merge(self, tenant: str, table: str, rows: Sequence[Row]) -> None:
-        if not rows:
-            return
-        spec = self._tables[table]
-        self._warehouse.ensure_table(tenant, spec)
-        staging = self._warehouse.create_staging(tenant, spec, self._run.run_id.replace("-", "")[:12])
-        try:
-            self._warehouse.load(tenant, staging, [record_batch(spec.schema, rows)])
-            self._warehouse.publish(tenant, SliceWrite(spec, staging, "merge", Slice(()), KEYS[table]))
-        finally:
-            self._warehouse.drop(tenant, staging)
+        merge_rows(self._warehouse, tenant, self._tables[table], rows, self._run.run_id)
+
+
+def merge_rows(warehouse: Warehouse, tenant: str, spec: TableSpec, rows: Sequence[Row], token: str) -> None:
+    """Write facts into a metadata table, by its key: a fact that is there already is completed, not doubled."""
+    if not rows:
+        return
+    warehouse.ensure_table(tenant, spec)
+    staging = warehouse.create_staging(tenant, spec, token.replace("-", "")[:16])
+    try:
+        warehouse.load(tenant, staging, [_batch(spec.schema, rows)])
+        warehouse.publish(tenant, SliceWrite(spec, staging, "merge", Slice(()), KEYS[spec.name.table]))
+    finally:
+        warehouse.drop(tenant, staging)
 
 
 STEP_STATUS = {
@@ -193,6 +196,23 @@ STEP_STATUS = {
     Status.BLOCKED: "SKIPPED",
     Status.FAILED: "FAILED",
 }
+
+
+def _batch(schema: TableSchema, rows: Sequence[Row]) -> Any:
+    """Rows as one Arrow batch; JSON columns as text, columns that a row does not name as null."""
+    import pyarrow as pa
+
+    from platform_assets.engine.schema.arrow import arrow_schema
+
+    texts = {field.name for field in schema.fields if field.type is FieldType.JSON}
+    encoded = [
+        {name: _json(row.get(name)) if name in texts else row.get(name) for name in schema.names} for row in rows
+    ]
+    return pa.RecordBatch.from_pylist(encoded, schema=arrow_schema(schema))
+
+
+def _json(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value, default=str, sort_keys=True)
 
 
 def _milliseconds(start: Any, end: Any) -> int:

@@ -10,7 +10,8 @@ import dagster as dg
 from platform_assets.assets.graph import Node
 from platform_assets.assets.keys import table_key
 from platform_assets.assets.outcomes import PartOutcome, SliceOutcome
-from platform_assets.engine.quality import CheckOutcome, check_name, render_rows
+from platform_assets.engine.quality.audit import check_name
+from platform_assets.engine.quality.model import CheckOutcome
 
 PREVIEW_COLUMNS = 12
 
@@ -133,3 +134,17 @@ def bar_chart(title: str, bars: Mapping[tuple[str, str], Decimal], most: int = 1
 def _preview(outcome: SliceOutcome) -> dict[str, Any]:
     rows = [row for part in outcome.parts for row in part.audited.preview][:5]
     return {"preview": dg.MetadataValue.md(render_rows(rows, PREVIEW_COLUMNS))} if rows else {}
+
+
+def render_rows(rows: Sequence[Mapping[str, Any]], most_columns: int = PREVIEW_COLUMNS) -> str:
+    """Rows as a Markdown table; of wide tables the columns that hold something come first."""
+    filled = [name for name in rows[0] if any(row.get(name) not in (None, "") for row in rows)]
+    names = [*filled, *(name for name in rows[0] if name not in filled)][:most_columns]
+    lines = [names, ["---"] * len(names), *([_cell(row.get(name)) for name in names] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: Any, longest: int = 60) -> str:
+    text = "" if value is None else f"{value:f}" if isinstance(value, Decimal) else str(value)
+    text = text.replace("|", "\\|").replace("\n", " ")
+    return text if len(text) <= longest else text[: longest - 1] + "…"

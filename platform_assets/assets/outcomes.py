@@ -10,7 +10,7 @@ from typing import Any
 from platform_assets.assets.keys import SliceKey
 from platform_assets.engine.ingestion.pull import PullStats
 from platform_assets.engine.names import TableName
-from platform_assets.engine.quality import CheckOutcome
+from platform_assets.engine.quality.model import CheckOutcome
 
 
 class Status(StrEnum):

@@ -18,7 +18,7 @@ from platform_assets.assets.staging import Doors, Stage, staging_token
 from platform_assets.engine.errors import PlatformError
 from platform_assets.engine.ingestion.spec import ProviderSpec
 from platform_assets.engine.names import TableName
-from platform_assets.engine.quality import verdict
+from platform_assets.engine.quality.audit import verdict
 from platform_assets.engine.tenancy import TenantSpec
 
 LOGGER = logging.getLogger(__name__)

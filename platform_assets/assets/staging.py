@@ -12,10 +12,10 @@ from platform_assets.engine.ingestion.pull import PullStats, StandardValues, pul
 from platform_assets.engine.ingestion.spec import IngestStep, ProviderSpec, RestSource
 from platform_assets.engine.ingestion.variables import slice_variables
 from platform_assets.engine.names import TableName, physical
-from platform_assets.engine.quality import CheckOutcome, compile_audit, compile_samples, judge, read_samples
-from platform_assets.engine.quality.model import AuditPlan
+from platform_assets.engine.quality.audit import compile_audit, judge
+from platform_assets.engine.quality.model import AuditPlan, CheckOutcome
 from platform_assets.engine.schema.model import FieldType, Scalar, Slice
-from platform_assets.engine.sql import bind, with_constants
+from platform_assets.engine.sql.binding import bind
 from platform_assets.engine.sql.model import BoundSql
 from platform_assets.engine.tenancy import TenantSpec
 from platform_assets.ports import HttpSource, Secret, SecretStore, SliceWrite, Warehouse
@@ -94,7 +94,7 @@ class Stage:
         values = self._parameters()
         bound = bind(transform, self.tenant.tenant, {name: values[name] for name in transform.parameters})
         self.doors.warehouse.insert_select(
-            self.tenant.tenant, self.table, with_constants(bound, self._standard_columns())
+            self.tenant.tenant, self.table, stamped(bound, self._standard_columns())
         )
 
     def _parameters(self) -> dict[str, Typed]:
@@ -139,9 +139,7 @@ class Stage:
     def _failing_rows(
         self, plan: AuditPlan, checks: Sequence[CheckOutcome]
     ) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-        failed = [check for check in checks if not check.success]
-        query = compile_samples(plan, failed) if failed else None
-        return read_samples(plan, self._rows(query)) if query else {}
+        return {}
 
     def _measures(self) -> tuple[MeasureSum, ...]:
         if self.node.measure is None:
@@ -166,6 +164,18 @@ class Stage:
         return SliceWrite(
             self.node.spec, self.table, destination.write, Slice(tuple(equals)), tuple(destination.keys)
         )
+
+
+def stamped(bound: BoundSql, constants: Mapping[str, Typed]) -> BoundSql:
+    """The query's rows with constant columns added, each bound as ``@stamp_<column>``."""
+    from sqlglot import exp, parse_one
+
+    rows = parse_one(bound.sql, dialect="bigquery")
+    assert isinstance(rows, exp.Query), "what is bound is a query"
+    stamps = [exp.alias_(exp.Parameter(this=exp.var(f"stamp_{name}")), name) for name in constants]
+    tree = exp.select("stamped.*", *stamps).from_(rows.subquery("stamped"))
+    parameters = {**bound.parameters, **{f"stamp_{name}": value for name, value in constants.items()}}
+    return BoundSql(tree.sql("bigquery"), parameters)
 
 
 def _worth_telling(requests: int) -> bool:

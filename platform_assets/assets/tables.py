@@ -20,7 +20,8 @@ from platform_assets.assets.outcomes import SliceOutcome, Status
 from platform_assets.assets.slice_runner import BAD, RunContext, SliceRunner, Statuses
 from platform_assets.assets.staging import Doors
 from platform_assets.engine.ingestion.spec import ProviderSpec
-from platform_assets.engine.quality import Expectation, check_name
+from platform_assets.engine.quality.audit import check_name
+from platform_assets.engine.quality.expectation import Expectation
 from platform_assets.engine.schema.model import TableSpec
 from platform_assets.engine.tenancy import TenantSpec
 from platform_assets.resources.adapter import AdapterResource

@@ -1,0 +1,28 @@
+"""How much the inbox takes at once, how often it tries again, and how long it keeps what it took."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from platform_assets.engine.spec import Spec
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class InboxSpec(Spec):
+    """``inbox:`` of a deployment file. A tick stays well under the 60 s that Dagster gives a sensor."""
+
+    batch_messages: Annotated[int, Field(ge=1, le=100_000)] = 2_000
+    batch_bytes: Annotated[int, Field(ge=1_024)] = 16_000_000
+    batch_seconds: Seconds = 5.0
+    tick_seconds: Annotated[float, Field(gt=0, le=50)] = 40.0
+    max_pending_batches: Annotated[int, Field(ge=1)] = 500
+    max_run_requests: Annotated[int, Field(ge=1)] = 100
+    lease_seconds: Annotated[int, Field(ge=10, le=43_200)] = 600
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 5
+    retry_seconds: Seconds = 30.0
+    max_retry_seconds: Seconds = 3_600.0
+    retention_days: Annotated[int, Field(ge=1)] = 90
+    minimum_interval_seconds: Annotated[int, Field(ge=1)] = 5
