@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from platform_assets.engine.ingestion.http import HttpRequest as HttpRequest  # noqa: PLC0414
 from platform_assets.engine.ingestion.http import HttpResponse as HttpResponse  # noqa: PLC0414
 from platform_assets.engine.ingestion.http import HttpSource as HttpSource  # noqa: PLC0414
+from platform_assets.engine.ingestion.query import QuerySource as QuerySource  # noqa: PLC0414
 from platform_assets.engine.names import TableName
 from platform_assets.engine.schema.model import Slice, TableSchema, TableSpec
 from platform_assets.engine.sql.model import BoundSql
@@ -224,6 +225,20 @@ class Secret:
 class SecretStore(Protocol):
     def get(self, tenant: str, name: str) -> Secret:
         """The tenant's secret. NotFoundError says which name was looked for and where, never a value."""
+
+
+class QuerySources(Protocol):
+    """Other systems' SQL tables (billing exports): opens one for one credential."""
+
+    def open(self, parameters: Mapping[str, Any], secret: Secret | None) -> QuerySource:
+        """``parameters`` are the credential's own. Raises ConfigError or AuthError."""
+
+
+class SourceStores(Protocol):
+    """Other people's buckets (data exports), read-only: opens one for one credential."""
+
+    def open(self, bucket: str, parameters: Mapping[str, Any], secret: Secret | None) -> ObjectStore:
+        """``parameters`` are the credential's own. Raises ConfigError or AuthError."""
 
 
 class HttpSources(Protocol):

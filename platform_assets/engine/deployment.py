@@ -30,6 +30,8 @@ class Ports(Spec):
     http: AdapterSpec = AdapterSpec(kind="live")
     metric_sink: AdapterSpec = AdapterSpec(kind="log")
     notifier: AdapterSpec = AdapterSpec(kind="log")
+    query_sources: AdapterSpec = AdapterSpec(kind="bigquery")
+    source_stores: AdapterSpec = AdapterSpec(kind="s3")
     queues: dict[Identifier, AdapterSpec] = {}
     topics: dict[Identifier, AdapterSpec] = {}
 
@@ -74,5 +76,14 @@ class DeploymentSpec(Spec):
         """The ports that have exactly one adapter, by port name."""
         return {
             name: getattr(self.ports, name)
-            for name in ("http", "metric_sink", "notifier", "object_store", "secrets", "warehouse")
+            for name in (
+                "http",
+                "metric_sink",
+                "notifier",
+                "object_store",
+                "query_sources",
+                "secrets",
+                "source_stores",
+                "warehouse",
+            )
         }

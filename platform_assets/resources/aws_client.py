@@ -1,10 +1,12 @@
 """How every AWS adapter reaches AWS: region, endpoint, bounded timeouts and retries. No credentials here.
 
-Credentials come from boto3's own chain (role, environment, profile), never from a deployment file.
+Credentials come from boto3's own chain (role, environment, profile), never from a deployment file; a tenant's
+own account gives its keys explicitly.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -24,8 +26,11 @@ class AwsSettings(Spec):
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 4
 
 
-def connect(service: str, settings: AwsSettings, **extra: Any) -> Any:
-    """A thread-safe boto3 client; nothing is sent yet. ``extra`` goes to botocore's Config."""
+def connect(
+    service: str, settings: AwsSettings, *, credentials: Mapping[str, str] | None = None, **extra: Any
+) -> Any:
+    """A thread-safe boto3 client; nothing is sent yet. ``credentials`` by boto3's names (``aws_access_key_id`` …)
+    win over boto3's chain; ``extra`` goes to botocore's Config."""
     try:
         import boto3
         from botocore.config import Config
@@ -37,5 +42,6 @@ def connect(service: str, settings: AwsSettings, **extra: Any) -> Any:
         retries={"mode": "standard", "total_max_attempts": settings.max_attempts},
         **extra,
     )
-    session: Any = boto3.session.Session(region_name=settings.region)
+    keys: dict[str, Any] = dict(credentials or {})
+    session: Any = boto3.session.Session(region_name=settings.region, **keys)
     return session.client(service, endpoint_url=settings.endpoint_url, config=config)

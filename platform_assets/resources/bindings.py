@@ -35,6 +35,14 @@ ADAPTERS: Mapping[str, Mapping[str, str]] = {
     "http": {
         "live": f"{_HERE}.http.live:LiveHttp",
     },
+    "query_sources": {
+        "bigquery": f"{_HERE}.query_sources.bigquery:BigQuerySources",
+        "duckdb": f"{_HERE}.query_sources.duckdb:DuckDBSources",
+    },
+    "source_stores": {
+        "local": f"{_HERE}.source_stores.local:LocalSourceStores",
+        "s3": f"{_HERE}.source_stores.s3:S3SourceStores",
+    },
     "metric_sink": {
         "log": f"{_HERE}.metric_sink.log:LogMetricSink",
         "cloud_monitoring": f"{_HERE}.metric_sink.cloud_monitoring:CloudMonitoringSink",

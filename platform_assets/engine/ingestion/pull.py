@@ -63,7 +63,7 @@ class PullStats:
         return self.complete and self.records == 0
 
 
-def pull(  # noqa: PLR0917 (a pull is these things)
+def pull(
     source: RestSource,
     provider: ProviderSpec,
     http: HttpSource,

@@ -43,8 +43,10 @@ class S3ObjectStoreSettings(AwsSettings):
 class S3ObjectStore:
     """See ``ports.ObjectStore``."""
 
-    def __init__(self, settings: S3ObjectStoreSettings) -> None:
+    def __init__(self, settings: S3ObjectStoreSettings, *, client: Any = None) -> None:
         self.settings = settings
+        if client is not None:  # another account's, for reading somebody's bucket
+            self.__dict__["_client"] = client
         self._prefix = f"{settings.prefix}/" if settings.prefix else ""
 
     @cached_property

@@ -1,0 +1,217 @@
+"""Columnar data of another system (query results, CSV, Parquet) in the columns of a table.
+
+Owns matching by name (case does not matter, order does not matter), exact conversion, and what becomes of columns
+nobody declared. A column that the source lacks is null, and an error where it is REQUIRED.
+
+Binary floats are the one inexact source of money: they become the shortest decimal that means the same float, rounded
+half away from zero at the column's scale, as ``ROUND(CAST(x AS BIGNUMERIC), 18)`` would. Texts are exact, so more
+digits than fit are an error, unless the source says that its texts are printed floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from platform_assets.engine.errors import DataError
+from platform_assets.engine.ingestion.convert import json_text, to_arrow
+from platform_assets.engine.schema.arrow import arrow_schema, arrow_type
+from platform_assets.engine.schema.model import Field, FieldType, Mode, Scalar, TableSchema
+
+_WIDE = pa.decimal256(76, 38)
+_MONEY = frozenset({FieldType.NUMERIC, FieldType.BIGNUMERIC})
+
+
+@dataclass(frozen=True)
+class Conformer:
+    """The mapping of one table. ``columns`` names a column's source column where it differs; ``constants`` fill
+    the standard columns; ``printed_floats`` says that decimal texts are printed binary floats."""
+
+    schema: TableSchema
+    constants: Mapping[str, Scalar]
+    columns: Mapping[str, str] = field(default_factory=dict)
+    ignore: frozenset[str] = frozenset()
+    printed_floats: bool = False
+
+    def unknown(self, names: Sequence[str]) -> list[str]:
+        """Source columns that nobody takes, in the source's order."""
+        taken = {self._source_name(f).lower() for f in self.schema.fields} | {i.lower() for i in self.ignore}
+        return [name for name in names if name.lower() not in taken]
+
+    def batch(self, batch: pa.RecordBatch, where: str) -> pa.RecordBatch:
+        places = {name.lower(): i for i, name in enumerate(batch.schema.names)}
+        arrays = []
+        for column in self.schema.fields:
+            place = places.get(self._source_name(column).lower())
+            if column.name in self.constants and column.name not in self.columns:
+                value = self.constants[column.name]
+                arrays.append(pa.repeat(pa.scalar(value, arrow_type(column)), batch.num_rows))
+            elif place is None:
+                arrays.append(_absent(column, batch.num_rows, where))
+            else:
+                arrays.append(self._convert(column, batch.column(place), where))
+        return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(self.schema))
+
+    def _source_name(self, column: Field) -> str:
+        return self.columns.get(column.name, column.name)
+
+    def _convert(self, column: Field, array: pa.Array, where: str) -> pa.Array:
+        try:
+            converted = _array(column, array, self.printed_floats)
+        except (pa.ArrowException, ValueError, ArithmeticError) as error:
+            raise DataError(f"{where}, {column.name}: {error}") from None
+        if column.mode is Mode.REQUIRED and converted.null_count:
+            bad = converted.is_null().index(True).as_py()
+            raise DataError(f"{where} + {bad}, {column.name}: missing or null, but REQUIRED")
+        return converted
+
+
+def _absent(column: Field, count: int, where: str) -> pa.Array:
+    if column.mode is Mode.REQUIRED and count:
+        raise DataError(f"{where}: the source has no column {column.name!r}, which is REQUIRED")
+    if column.mode is Mode.REPEATED:
+        return pa.array([[]] * count, arrow_type(column))
+    return pa.nulls(count, arrow_type(column))
+
+
+# --- Arrays ------------------------------------------------------------------------------------------------------
+
+
+def _array(column: Field, array: pa.Array, printed: bool) -> pa.Array:
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if column.mode is Mode.REPEATED:
+        return _list(column, array, printed)
+    if column.type is FieldType.STRUCT:
+        return _struct(column, array, printed)
+    target = arrow_type(column)
+    if array.type == target:
+        return array
+    if pa.types.is_null(array.type):
+        return pa.nulls(len(array), target)
+    if column.type is FieldType.JSON:
+        return _json(array)
+    if _is_text(array.type):
+        return _from_text(column, array, printed)
+    return _CONVERTERS.get(column.type, _plain)(array, target)
+
+
+def _list(column: Field, array: pa.Array, printed: bool) -> pa.Array:
+    if not (pa.types.is_list(array.type) or pa.types.is_large_list(array.type)):
+        raise ValueError(f"is {array.type}, not a list")
+    one = Field(column.name, column.type, Mode.NULLABLE, column.description, column.fields)
+    lists = pc.fill_null(array, pa.scalar([], array.type)) if array.null_count else array
+    items = _array(one, lists.flatten(), printed)
+    offsets = [0]
+    for length in pc.list_value_length(lists).to_pylist():
+        offsets.append(offsets[-1] + length)
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items, type=arrow_type(column))
+
+
+def _struct(column: Field, array: pa.Array, printed: bool) -> pa.Array:
+    if not pa.types.is_struct(array.type):
+        raise ValueError(f"is {array.type}, not a record")
+    places = {array.type.field(i).name.lower(): i for i in range(array.type.num_fields)}
+    flat = array.flatten()
+    children = []
+    for child in column.fields:
+        loose = Field(child.name, child.type, _loosened(child.mode), child.description, child.fields)
+        place = places.get(child.name.lower())
+        absent = place is None
+        children.append(_absent(loose, len(array), "") if absent else _array(loose, flat[place], printed))
+    return pa.StructArray.from_arrays(children, fields=list(arrow_type(column)), mask=array.is_null())
+
+
+def _loosened(mode: Mode) -> Mode:
+    return Mode.NULLABLE if mode is Mode.REQUIRED else mode
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _json(array: pa.Array) -> pa.Array:
+    if _is_text(array.type):
+        return pc.if_else(pc.equal(array, ""), None, array.cast(pa.string()))
+    return pa.array([_json_text(v) for v in array.to_pylist(maps_as_pydicts="strict")], pa.string())
+
+
+def _json_text(value: Any) -> str | None:
+    return None if value is None else json_text(_plain_json(value)).decode()
+
+
+def _plain_json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain_json(item) for item in value]
+    return value.isoformat() if isinstance(value, date | datetime) else value
+
+
+def _from_text(column: Field, array: pa.Array, printed: bool) -> pa.Array:
+    """Texts (CSV): an empty one is null for every type; what Arrow cannot read exactly is read cell by cell."""
+    texts = pc.if_else(pc.equal(array, ""), None, array.cast(pa.string()))
+    target = arrow_type(column)
+    if column.type is FieldType.STRING:
+        return texts
+    try:
+        return texts.cast(target)
+    except pa.ArrowException:
+        values = texts.to_pylist()
+    if printed and column.type in _MONEY:
+        return _rounded(values, target)
+    loose = Field(column.name, column.type, Mode.NULLABLE)
+    return to_arrow(loose, values, lambda i: f"value {i}")
+
+
+def _rounded(values: Sequence[str | None], target: pa.Decimal128Type) -> pa.Array:
+    quantum = Decimal(1).scaleb(-target.scale)
+    with localcontext(prec=400):
+        return pa.array(
+            [None if v is None else Decimal(v).quantize(quantum, ROUND_HALF_UP) for v in values], target
+        )
+
+
+def _money(array: pa.Array, target: pa.DataType) -> pa.Array:
+    if not pa.types.is_floating(array.type):
+        return array.cast(target)
+    texts = array.cast(pa.string())
+    try:
+        return texts.cast(target)
+    except pa.ArrowException:
+        pass  # more digits than the scale: rounded, wide enough first
+    try:
+        return pc.round(texts.cast(_WIDE), target.scale, "half_towards_infinity").cast(target)
+    except pa.ArrowException:
+        return _rounded(texts.to_pylist(), target)
+
+
+def _moment(array: pa.Array, target: pa.DataType) -> pa.Array:
+    """Times without a zone are UTC; nanoseconds are cut, as BigQuery does."""
+    if pa.types.is_date(array.type):
+        array = array.cast(pa.timestamp("us"))
+    if not pa.types.is_timestamp(array.type):
+        raise ValueError(f"is {array.type}, not a time")
+    if array.type.unit == "ns":
+        array = pc.floor_temporal(array, unit="microsecond")
+    micros = array.cast(pa.timestamp("us", tz=array.type.tz))
+    return micros.cast(target) if micros.type.tz else pc.assume_timezone(micros, "UTC").cast(target)
+
+
+def _plain(array: pa.Array, target: pa.DataType) -> pa.Array:
+    return array.cast(target)
+
+
+_CONVERTERS: Mapping[FieldType, Callable[[pa.Array, pa.DataType], pa.Array]] = {
+    FieldType.NUMERIC: _money,
+    FieldType.BIGNUMERIC: _money,
+    FieldType.TIMESTAMP: _moment,
+}

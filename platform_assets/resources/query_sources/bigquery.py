@@ -1,0 +1,134 @@
+"""Billing exports and other tables in somebody's BigQuery, read with the credential's own rights.
+
+Every query is bounded by ``maximum_bytes_billed`` and labelled; rows come in pages, so memory does not grow with the
+answer. The secret is a service account's JSON key; without one, the process's own identity is used.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from platform_assets.engine.errors import AuthError, DataError
+from platform_assets.engine.spec import Spec
+from platform_assets.engine.sql.model import BoundSql
+from platform_assets.ports import QuerySource, Secret
+from platform_assets.resources.google_errors import translated
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from google.cloud import bigquery
+
+_SCOPES = ("https://www.googleapis.com/auth/bigquery.readonly",)
+_KEY_FIELDS = ("type", "project_id", "private_key", "client_email")
+
+
+class BigQuerySourcesSettings(Spec):
+    """``project`` runs (and pays for) the queries where the credential does not say; ``endpoint`` is for
+    emulators, which need no credential."""
+
+    project: str | None = None
+    location: str | None = None
+    endpoint: str | None = None
+    timeout_seconds: Annotated[float, Field(gt=0, le=21_600)] = 600.0
+    page_rows: Annotated[int, Field(ge=1, le=100_000)] = 50_000
+
+
+class BigQuerySources:
+    """See ``ports.QuerySources``. A credential may name ``query_project`` and ``query_location``."""
+
+    def __init__(self, settings: BigQuerySourcesSettings | None = None) -> None:
+        self._settings = settings or BigQuerySourcesSettings()
+
+    def open(self, parameters: Mapping[str, Any], secret: Secret | None) -> QuerySource:
+        settings = self._settings
+        project = str(parameters.get("query_project") or "") or settings.project
+        location = str(parameters.get("query_location") or "") or settings.location
+        return BigQueryQuerySource(settings, project, location, secret)
+
+
+class BigQueryQuerySource:
+    """See ``engine.ingestion.query.QuerySource``."""
+
+    def __init__(
+        self,
+        settings: BigQuerySourcesSettings,
+        project: str | None,
+        location: str | None,
+        secret: Secret | None,
+    ) -> None:
+        self._settings, self._location = settings, location
+        self._client = _client(settings, project, location, secret)
+
+    def query(self, query: BoundSql, *, maximum_bytes_billed: int) -> Iterator[pa.RecordBatch]:
+        from google.cloud import bigquery
+
+        config = bigquery.QueryJobConfig(
+            query_parameters=_parameters(query),
+            maximum_bytes_billed=maximum_bytes_billed,
+            use_legacy_sql=False,
+            labels={"platform": "ingest"},
+        )
+        with translated("source query"):
+            rows = self._client.query(query.sql, job_config=config).result(
+                timeout=self._settings.timeout_seconds, page_size=self._settings.page_rows
+            )
+            yield from rows.to_arrow_iterable()
+
+    def estimate(self, query: BoundSql) -> int:
+        from google.cloud import bigquery
+
+        config = bigquery.QueryJobConfig(
+            query_parameters=_parameters(query), dry_run=True, use_query_cache=False, use_legacy_sql=False
+        )
+        with translated("dry run of a source query"):
+            return int(self._client.query(query.sql, job_config=config).total_bytes_processed or 0)
+
+
+def _client(
+    settings: BigQuerySourcesSettings, project: str | None, location: str | None, secret: Secret | None
+) -> bigquery.Client:
+    from google.cloud import bigquery
+
+    with translated("BigQuery client of a source"):
+        return bigquery.Client(
+            project=project,
+            location=location,
+            credentials=_credentials(settings, secret),
+            client_options={"api_endpoint": settings.endpoint} if settings.endpoint else None,
+        )
+
+
+def _credentials(settings: BigQuerySourcesSettings, secret: Secret | None) -> Any:
+    if settings.endpoint and secret is None:
+        from google.auth.credentials import AnonymousCredentials
+
+        return AnonymousCredentials()  # type: ignore[no-untyped-call]
+    if secret is None:
+        return None
+    from google.oauth2 import service_account
+
+    try:
+        info = json.loads(secret.reveal())
+        missing = [name for name in _KEY_FIELDS if not info.get(name)]
+    except (ValueError, AttributeError):
+        raise AuthError("the secret is not a service account's JSON key") from None
+    if missing:
+        raise AuthError(f"the service account's key lacks {', '.join(missing)}")
+    try:
+        return service_account.Credentials.from_service_account_info(info, scopes=_SCOPES)  # type: ignore[no-untyped-call]
+    except ValueError:
+        raise AuthError("the service account's private key cannot be read") from None
+
+
+def _parameters(query: BoundSql) -> list[Any]:
+    from google.cloud import bigquery
+
+    if any(isinstance(value, tuple) for _, value in query.parameters.values()):
+        raise DataError("a source's query takes no lists")
+    return [
+        bigquery.ScalarQueryParameter(n, str(kind), value) for n, (kind, value) in query.parameters.items()
+    ]
