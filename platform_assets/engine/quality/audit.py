@@ -12,17 +12,12 @@ from typing import TYPE_CHECKING, Any
 from platform_assets.engine.names import TableName
 from platform_assets.engine.quality.condition import parse_condition
 from platform_assets.engine.quality.expectation import Expectation
-from platform_assets.engine.quality.model import (
-    AuditPlan,
-    CheckOutcome,
-    Facts,
-    Judgement,
-    PlannedCheck,
-    Severity,
-    Verdict,
-)
+from platform_assets.engine.quality.model import AuditPlan, CheckOutcome, Facts, Judgement, PlannedCheck
+from platform_assets.engine.quality.results import check_name, plain, verdict
 from platform_assets.engine.schema.model import Slice, TableSchema
 from platform_assets.engine.sql.model import BoundSql
+
+__all__ = ["blamed_rows", "check_name", "check_sql", "compile_audit", "judge", "scope_of", "verdict"]
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -121,14 +116,15 @@ def judge(plan: AuditPlan, row: Mapping[str, Any], facts: Facts | None = None) -
     ``facts`` brings what no query knows: the time, and each check's earlier values.
     """
     known = replace(facts or Facts(), schema=plan.schema)
-    return tuple(_outcome(check, row, known) for check in plan.checks)
+    return tuple(_outcome(check, row, known, check_sql(plan, check)) for check in plan.checks)
 
 
-def _outcome(check: PlannedCheck, row: Mapping[str, Any], facts: Facts) -> CheckOutcome:
+def _outcome(check: PlannedCheck, row: Mapping[str, Any], facts: Facts, sql: str) -> CheckOutcome:
     expectation = check.expectation
     seen = {name: row[alias] for name, alias in check.measures.items()}
     found = expectation.judge(seen, facts.of(expectation.name))
     return CheckOutcome(
+        quarantine=expectation.on_failure == "quarantine",
         expectation_id=expectation.name,
         type=expectation.type,
         column=", ".join(expectation.columns) or None,
@@ -139,8 +135,9 @@ def _outcome(check: PlannedCheck, row: Mapping[str, Any], facts: Facts) -> Check
         unexpected_count=found.unexpected_count,
         unexpected_percent=_percent(found),
         observed_value=found.observed_value,
-        details=found.details,
-        sql=check.sql,
+        details=plain(found.details),
+        sql=sql,
+        error=found.error,
     )
 
 
@@ -152,15 +149,31 @@ def _percent(found: Judgement) -> float | None:
     return found.unexpected_count / considered * 100 if considered else None
 
 
-def verdict(outcomes: Sequence[CheckOutcome]) -> Verdict:
-    """Which failures block, warn, or are only recorded."""
-    failed = {
-        severity: tuple(o.expectation_id for o in outcomes if not o.success and o.severity is severity)
-        for severity in Severity
-    }
-    return Verdict(failed[Severity.CRITICAL], failed[Severity.WARNING], failed[Severity.INFO])
+# --- One check on its own ---------------------------------------------------------------------------------------
 
 
-def check_name(expectation: Expectation) -> str:
-    """The Dagster asset check's name: ``[A-Za-z0-9_]+``, stable while type, columns and ``name`` stay."""
-    return expectation.name
+def blamed_rows(expectation: Expectation, scope: Scope) -> Expr | None:
+    """Row predicate of the rows that break an expectation, its row condition included; ``None`` if it has none."""
+    from sqlglot import exp
+
+    under = scope_of(expectation, scope)
+    predicate = expectation.unexpected(under)
+    if predicate is None or isinstance(predicate, exp.Boolean):
+        return None
+    condition = [] if under.condition is None else [exp.Paren(this=under.condition.copy())]
+    return under.combine([*condition, exp.Paren(this=predicate)], "all")
+
+
+def check_sql(plan: AuditPlan, check: PlannedCheck) -> str:
+    """A query for people, values written out: the rows to blame, else what the check measures."""
+    from platform_assets.engine.quality.scope import Inline, Scope, Source
+
+    scope = Scope(Source(plan.table, plan.schema, plan.slice), Inline(), None, plan.others)
+    rows = blamed_rows(check.expectation, scope)
+    if rows is not None:
+        from sqlglot import exp
+
+        return scope.select([exp.Star()], [rows]).sql("bigquery")
+    scan = _Scan()
+    _plan_check(check.expectation, scope, scan)
+    return _query(scope, scan).sql if check.measures else ""

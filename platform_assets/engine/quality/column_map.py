@@ -38,6 +38,7 @@ class ColumnMap(Expectation):
     """One column, row by row."""
 
     family: ClassVar[str] = "column_map"
+    row_wise: ClassVar[bool] = True
     column_arguments: ClassVar[tuple[str, ...]] = ("column",)
 
     column: str
@@ -389,9 +390,9 @@ class Sequenced(ColumnMap):
 
     accepts: ClassVar[Types] = ORDERED
     column_arguments: ClassVar[tuple[str, ...]] = ("column", "order_by")
-    wrong: ClassVar[
-        tuple[str, str]
-    ]  # comparison with the previous value that is wrong: (strictly, otherwise)
+    row_wise: ClassVar[bool] = False
+    # The relation to the value before it that is wrong: (strictly, otherwise).
+    wrong: ClassVar[tuple[str, str]]
 
     strictly: bool | None = None
     order_by: Annotated[tuple[str, ...], Field(min_length=1)]

@@ -53,6 +53,7 @@ class ColumnPair(Expectation):
     """Two columns, row by row."""
 
     family: ClassVar[str] = "column_pair"
+    row_wise: ClassVar[bool] = True
     column_arguments: ClassVar[tuple[str, ...]] = ("column_A", "column_B")
     accepts: ClassVar[Types] = EQUATABLE
 

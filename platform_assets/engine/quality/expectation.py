@@ -26,9 +26,14 @@ Seen: TypeAlias = Mapping[str, Any]  # local name → measured value
 
 
 class Expectation(Spec):
-    """What all expectations share. ``name`` overrides the id; ``row_condition`` picks the rows that count."""
+    """What all expectations share. ``name`` overrides the id; ``row_condition`` picks the rows that count.
+
+    ``on_failure: quarantine`` puts failing rows aside instead of acting on ``severity``; ``warn`` and ``fail`` are
+    other words for severities ``warning`` and ``critical``.
+    """
 
     family: ClassVar[str] = ""
+    row_wise: ClassVar[bool] = False
     column_arguments: ClassVar[tuple[str, ...]] = ()
     accepts: ClassVar[frozenset[FieldType] | None] = None
 
@@ -36,6 +41,7 @@ class Expectation(Spec):
     severity: Severity = Severity.WARNING
     name: str = Field(default="", pattern=r"^[A-Za-z0-9_]*$", max_length=200)
     description: str = ""
+    on_failure: Literal["warn", "fail", "quarantine"] | None = None
     row_condition: str | None = None
     condition_parser: Literal["great_expectations", "great_expectations__experimental__", "sql"] | None = None
 

@@ -59,7 +59,8 @@ class Facts:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What an expectation concludes from its measures. Counts are rows, ``None`` where senseless."""
+    """What an expectation concludes from its measures. Counts are rows, ``None`` where senseless.
+    ``error``: why nothing could be concluded."""
 
     success: bool
     observed_value: Any = None
@@ -67,6 +68,7 @@ class Judgement:
     missing_count: int | None = None
     unexpected_count: int | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class CheckOutcome:
 
     ``unexpected_percent`` is 0-100 of the non-missing rows, ``None`` where there are none.
     ``sql`` can be run as it stands: the failing rows of a row-wise expectation, otherwise its aggregates.
+    ``error`` is set where the check itself failed, so that nothing is known of the rows.
     """
 
     expectation_id: str
@@ -89,6 +92,8 @@ class CheckOutcome:
     observed_value: Any = None
     details: Mapping[str, Any] = field(default_factory=dict)
     sql: str = ""
+    error: str = ""
+    quarantine: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,6 @@ class PlannedCheck:
 
     expectation: Expectation
     measures: Mapping[str, str]
-    sql: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,11 +118,13 @@ class AuditPlan:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the outcomes of a slice allow: ``critical`` failures block it, ``warning`` failures are told."""
+    """What the outcomes of a slice allow: ``critical`` failures block it, ``warning`` failures are told, the rows of
+    ``quarantine`` failures are put aside and the rest is published."""
 
     critical: tuple[str, ...] = ()
     warning: tuple[str, ...] = ()
     info: tuple[str, ...] = ()
+    quarantine: tuple[str, ...] = ()
 
     @property
     def blocked(self) -> bool:

@@ -26,6 +26,7 @@ class Multicolumn(Expectation):
     """Several columns, row by row. ``ignore_row_if`` says which rows are not considered."""
 
     family: ClassVar[str] = "multicolumn"
+    row_wise: ClassVar[bool] = True
     column_arguments: ClassVar[tuple[str, ...]] = ("column_list",)
     accepts: ClassVar[Types] = EQUATABLE
 

@@ -57,6 +57,22 @@ class Binder:
         return exp.Parameter(this=exp.var(name))
 
 
+class Inline(Binder):
+    """Writes values out as literals, for queries that people read; never for queries that are run."""
+
+    def bind(self, value: Scalar, kind: FieldType) -> Expr:
+        if value is None or isinstance(value, bool):
+            return exp.convert(value)
+        if isinstance(value, int | float):
+            return number(value)
+        text = value.isoformat() if isinstance(value, date) else str(value)
+        literal = exp.Literal.string(text)
+        return literal if kind is FieldType.STRING else exp.cast(literal, kind.value, dialect="bigquery")
+
+    def bind_all(self, values: tuple[Scalar, ...], kind: FieldType) -> Expr:
+        return exp.Array(expressions=[self.bind(value, kind) for value in values])
+
+
 _LONGEST_LIST = 200  # beyond it a set travels as one ARRAY parameter
 
 

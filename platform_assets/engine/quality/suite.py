@@ -20,7 +20,7 @@ from platform_assets.engine.quality import multicolumn as _multicolumn
 from platform_assets.engine.quality import table as _table
 from platform_assets.engine.quality.condition import ConditionError, nearest_name, parse_condition
 from platform_assets.engine.quality.expectation import KINDS, Complaint, Expectation
-from platform_assets.engine.quality.model import SuiteProblem
+from platform_assets.engine.quality.model import Severity, SuiteProblem
 from platform_assets.engine.schema.model import TableSchema
 
 FAMILIES = (
@@ -52,6 +52,7 @@ def parse_suite(
 def _read(
     index: int, entry: dict[str, Any], schema: TableSchema
 ) -> tuple[Expectation | None, list[SuiteProblem]]:
+    entry = normalised(entry)
     name = entry.get("type")
     if not isinstance(name, str) or name not in KINDS:
         return None, [SuiteProblem(index, "type", f"unknown expectation {name!r}", nearest_type(name))]
@@ -61,6 +62,22 @@ def _read(
         return None, list(_validation_problems(index, error, KINDS[name]))
     found = [SuiteProblem(index, *complaint) for complaint in _complaints(expectation, schema)]
     return expectation, found
+
+
+_OTHER_WORDS = {"expectation_type": "type", "filter": "row_condition"}
+_SEVERITY_OF = {"warn": Severity.WARNING, "fail": Severity.CRITICAL}
+
+
+def normalised(entry: dict[str, Any]) -> dict[str, Any]:
+    """The flat form of an entry: ``kwargs`` spread out, ``filter`` and ``expectation_type`` by their newer names,
+    the severity that ``on_failure`` implies."""
+    kwargs = entry.get("kwargs")
+    flat = {**entry, **kwargs} if isinstance(kwargs, dict) else dict(entry)
+    if isinstance(kwargs, dict):
+        del flat["kwargs"]
+    flat = {_OTHER_WORDS.get(key, key): value for key, value in flat.items()}
+    implied = _SEVERITY_OF.get(str(flat.get("on_failure")))
+    return {"severity": implied.value, **flat} if implied else flat
 
 
 def nearest_type(name: object) -> str | None:
@@ -90,6 +107,8 @@ def _reason(message: str) -> str:
 def _complaints(expectation: Expectation, schema: TableSchema) -> Iterator[Complaint]:
     wrong = list(_unknown_columns(expectation, schema)) or list(_type_complaints(expectation, schema))
     yield from wrong or expectation.complaints(schema)
+    if expectation.on_failure == "quarantine" and not expectation.row_wise:
+        yield "on_failure", "only expectations about single rows can put rows into quarantine", None
     yield from _condition_complaints(expectation, schema)
 
 
