@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.engine.names import TableName
-from platform_assets.engine.quality.condition import parse_condition
 from platform_assets.engine.quality.expectation import Expectation
 from platform_assets.engine.quality.model import AuditPlan, CheckOutcome, Facts, Judgement, PlannedCheck
 from platform_assets.engine.quality.results import check_name, plain, verdict
@@ -74,9 +73,7 @@ def compile_audit(
 
 def scope_of(expectation: Expectation, scope: Scope) -> Scope:
     """The slice as one expectation sees it: under its row condition."""
-    if expectation.row_condition is None:
-        return scope
-    return scope.under(parse_condition(expectation.row_condition, scope.schema))
+    return scope.where(expectation.row_condition)
 
 
 def _plan_check(expectation: Expectation, scope: Scope, scan: _Scan) -> PlannedCheck:

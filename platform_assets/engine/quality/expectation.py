@@ -67,6 +67,10 @@ class Expectation(Spec):
         """What this expectation cannot mean for a table of this schema."""
         yield from ()
 
+    def other_complaints(self, schemas: dict[str, TableSchema]) -> Iterator[Complaint]:
+        """What it cannot mean for the other tables it reads, all of which are in ``schemas``."""
+        yield from ()
+
     def measures(self, on: Scope) -> Measures:
         """Local name → aggregate over the slice, or over a subquery of it."""
         raise NotImplementedError

@@ -107,6 +107,12 @@ class Scope:
         """The same slice, counting only rows for which ``condition`` is true."""
         return Scope(self.source, self.binder, condition, self.others)
 
+    def where(self, condition: str | None) -> Scope:
+        """The same slice under a row condition as it is written in a suite."""
+        from platform_assets.engine.quality.condition import parse_condition
+
+        return self if condition is None else self.under(parse_condition(condition, self.schema))
+
     def other(self, logical: str) -> Scope:
         """Another table of the same tenant. KeyError where the caller gave no source for it."""
         return Scope(self.others[logical], self.binder, None, self.others)

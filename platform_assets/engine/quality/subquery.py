@@ -5,7 +5,8 @@ Each is a subquery of the one audit query. Measures that share a subquery are ta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -165,3 +166,36 @@ class Subqueries:
         return self.on.select([*values, counted], where).group_by(
             *(self.on.known(n) for n in names), copy=False
         )
+
+    # --- two tables ---
+
+    def reconciliation(
+        self, other: Scope, column: str, other_column: str, groups: Mapping[str, str], tolerance: Decimal
+    ) -> dict[str, Measure]:
+        """Sums of both sides per group: one subquery in which each side's rows carry zero for the other."""
+        ours = _side(self.on, column, list(groups), "l", "r")
+        theirs = _side(other, other_column, list(groups.values()), "r", "l")
+        keys = [name_of(f"k{i}") for i in range(len(groups))]
+        sums = [exp.alias_(exp.Sum(this=name_of(side)), side) for side in ("l", "r")]
+        both = exp.union(ours, theirs, distinct=False, copy=False).subquery("u_", copy=False)
+        source = exp.select(*keys, *sums).from_(both)
+        source = source.group_by(*(k.copy() for k in keys)) if keys else source
+        difference = exp.Abs(this=exp.Sub(this=name_of("l"), expression=name_of("r")))
+        limit = self.on.bind(tolerance, FieldType.BIGNUMERIC)
+        aggregates: dict[str, Expr] = {
+            "groups": exp.Count(this=name_of("l")),
+            "wrong": exp.CountIf(this=exp.GT(this=difference, expression=limit)),
+            "largest": exp.Max(this=difference.copy()),
+            "left": exp.Sum(this=name_of("l")),
+            "right": exp.Sum(this=name_of("r")),
+        }
+        return {name: Measure(aggregate, source) for name, aggregate in aggregates.items()}
+
+
+def _side(on: Scope, column: str, keys: Sequence[str], filled: str, empty: str) -> exp.Select:
+    """``k0, …, l, r``: a table's rows with their amounts on one side and zero on the other."""
+    zero = exp.cast(exp.Literal.number(0), "BIGNUMERIC", dialect="bigquery")
+    amount = exp.cast(on.known(column), "BIGNUMERIC", dialect="bigquery")
+    values = {filled: exp.Coalesce(this=amount, expressions=[zero.copy()]), empty: zero}
+    columns = [exp.alias_(on.known(key), f"k{i}") for i, key in enumerate(keys)]
+    return on.select([*columns, *(exp.alias_(values[side], side) for side in ("l", "r"))])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,20 +16,27 @@ from pydantic import ValidationError
 from platform_assets.engine.quality import column_aggregate as _column_aggregate
 from platform_assets.engine.quality import column_map as _column_map
 from platform_assets.engine.quality import column_pair as _column_pair
+from platform_assets.engine.quality import contract as _contract
+from platform_assets.engine.quality import history as _history
 from platform_assets.engine.quality import multicolumn as _multicolumn
+from platform_assets.engine.quality import reconcile as _reconcile
 from platform_assets.engine.quality import table as _table
 from platform_assets.engine.quality.condition import ConditionError, nearest_name, parse_condition
 from platform_assets.engine.quality.expectation import KINDS, Complaint, Expectation
 from platform_assets.engine.quality.model import Severity, SuiteProblem
 from platform_assets.engine.schema.model import TableSchema
 
+# Importing a family registers its kinds.
 FAMILIES = (
     _column_map,
     _column_aggregate,
     _column_pair,
     _multicolumn,
     _table,
-)  # importing a family registers its kinds
+    _contract,
+    _history,
+    _reconcile,
+)
 
 
 def known_types() -> tuple[str, ...]:
@@ -38,11 +45,14 @@ def known_types() -> tuple[str, ...]:
 
 
 def parse_suite(
-    raw: Sequence[dict[str, Any]], schema: TableSchema
+    raw: Sequence[dict[str, Any]], schema: TableSchema, tables: Mapping[str, TableSchema] | None = None
 ) -> tuple[tuple[Expectation, ...], list[SuiteProblem]]:
     """Read a suite against a table's schema. Expectations come back in order, each with a unique ``name``;
-    those with problems are left out and every problem of all of them is returned."""
-    read = [_read(index, entry, schema) for index, entry in enumerate(raw)]
+    those with problems are left out and every problem of all of them is returned.
+
+    ``tables`` are all logical tables that a suite may compare with; without it those names are not checked.
+    """
+    read = [_read(index, entry, schema, tables) for index, entry in enumerate(raw)]
     problems = [p for _, found in read for p in found]
     sound = [(i, expectation) for i, (expectation, found) in enumerate(read) if expectation and not found]
     named, clashes = _name_all(sound)
@@ -50,7 +60,7 @@ def parse_suite(
 
 
 def _read(
-    index: int, entry: dict[str, Any], schema: TableSchema
+    index: int, entry: dict[str, Any], schema: TableSchema, tables: Mapping[str, TableSchema] | None
 ) -> tuple[Expectation | None, list[SuiteProblem]]:
     entry = normalised(entry)
     name = entry.get("type")
@@ -60,8 +70,8 @@ def _read(
         expectation = KINDS[name](**entry)
     except ValidationError as error:
         return None, list(_validation_problems(index, error, KINDS[name]))
-    found = [SuiteProblem(index, *complaint) for complaint in _complaints(expectation, schema)]
-    return expectation, found
+    complaints = [*_complaints(expectation, schema), *_table_complaints(expectation, tables)]
+    return expectation, [SuiteProblem(index, *complaint) for complaint in complaints]
 
 
 _OTHER_WORDS = {"expectation_type": "type", "filter": "row_condition"}
@@ -110,6 +120,19 @@ def _complaints(expectation: Expectation, schema: TableSchema) -> Iterator[Compl
     if expectation.on_failure == "quarantine" and not expectation.row_wise:
         yield "on_failure", "only expectations about single rows can put rows into quarantine", None
     yield from _condition_complaints(expectation, schema)
+
+
+def _table_complaints(
+    expectation: Expectation, tables: Mapping[str, TableSchema] | None
+) -> Iterator[Complaint]:
+    if tables is None or not expectation.tables:
+        return
+    unknown = [name for name in expectation.tables if name not in tables]
+    for name in unknown:
+        argument = "other_table" if "other_table" in type(expectation).model_fields else "other_table_name"
+        yield argument, f"unknown table {name!r}", nearest_name(name, tuple(tables))
+    if not unknown:
+        yield from expectation.other_complaints(dict(tables))
 
 
 def _unknown_columns(expectation: Expectation, schema: TableSchema) -> Iterator[Complaint]:
