@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -24,6 +24,7 @@ from platform_assets.engine.schema.arrow import arrow_type
 from platform_assets.engine.schema.model import Field, FieldType, Mode
 
 Locate = Callable[[int], str]
+T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z; anything larger was sent in milliseconds
@@ -222,7 +223,7 @@ def _bool(value: Any) -> bool:
 def _timestamp(value: Any) -> int:
     """Microseconds since 1970. Digits beyond microseconds are cut; a time without zone is UTC."""
     if isinstance(value, str):
-        moment = datetime.fromisoformat(value)
+        moment = _parsed(datetime.fromisoformat, value, "is not a date or an RFC 3339 time")
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return (moment - _EPOCH) // timedelta(microseconds=1)
     seconds = _number(value)
@@ -234,19 +235,19 @@ def _timestamp(value: Any) -> int:
 def _date(value: Any) -> date:
     """The UTC day of a date text, RFC 3339 text or unix seconds."""
     if isinstance(value, str) and len(value) == 10:
-        return date.fromisoformat(value)
+        return _parsed(date.fromisoformat, value, "is not a date")
     return (_EPOCH + timedelta(microseconds=_timestamp(value))).date()
 
 
 def _datetime(value: Any) -> datetime:
-    moment = datetime.fromisoformat(_plain(value))
+    moment = _parsed(datetime.fromisoformat, value, "is not a date and time")
     if moment.tzinfo:
         raise ValueError("has a zone; DATETIME has none")
     return moment
 
 
 def _time(value: Any) -> time:
-    moment = time.fromisoformat(_plain(value))
+    moment = _parsed(time.fromisoformat, value, "is not a time of day")
     if moment.tzinfo:
         raise ValueError("has a zone; TIME has none")
     return moment
@@ -257,6 +258,14 @@ def _bytes(value: Any) -> bytes:
         return base64.b64decode(_plain(value), validate=True)
     except binascii.Error:
         raise ValueError("is not base64") from None
+
+
+def _parsed(parse: Callable[[str], T], value: Any, otherwise: str) -> T:
+    """``parse`` with words of our own: the library's would repeat the value, which may be personal."""
+    try:
+        return parse(_plain(value))
+    except ValueError:
+        raise ValueError(otherwise) from None
 
 
 def _plain(value: Any) -> str:

@@ -77,6 +77,8 @@ def path_problems(records_path: str, columns: dict[str, str], ignore: list[str])
 def _misplaced(name: str, path: Path, records: Path | None) -> list[str]:
     if name == "records_path":
         return []
+    if name.startswith("ignore ") and not (relative(path.text) and path.tail):
+        return [f"{name}: {path.text!r} must name a field of the record"]
     if relative(path.text):
         return [f"{name}: {path.text!r} may not contain []; a record gives one value"] if path.levels else []
     if records is not None and not encloses(path, records):

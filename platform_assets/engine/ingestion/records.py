@@ -88,8 +88,10 @@ class Decoder:
             return _Column(field, self._depth, path.tail)
         return _Column(field, len(path.levels), path.tail)
 
-    def _taken_fields(self, source: RestSource) -> dict[str, Taken]:
+    def _taken_fields(self, source: RestSource) -> Taken:
         taken: dict[str, Taken] = {}
+        if any(c.level == self._depth and not c.keys for c in self._columns):
+            return None  # a column holds the whole record
         for column in self._columns:
             if column.level == self._depth:
                 _take(taken, column.keys, _subfields(column.field))
@@ -155,7 +157,7 @@ class Decoder:
     def _leftovers(
         self, document: Document, plucked: dict[Any, Sequence[Any]]
     ) -> tuple[list[str | None], Counter[str]]:
-        if not _any_unknown(document.records, self._taken):
+        if self._taken is None or not _any_unknown(document.records, self._taken):
             return [], Counter()
         unknown: Counter[str] = Counter()
         texts: list[str | None] = []
@@ -237,8 +239,6 @@ def _subfields(field: Field) -> Taken:
 
 
 def _take(taken: dict[str, Taken], keys: tuple[str, ...], below: Taken) -> None:
-    if not keys:
-        return
     *outer, last = keys
     for key in outer:
         inner = taken.setdefault(key, {})
