@@ -21,12 +21,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from types import MappingProxyType
 
 from sqlglot import ErrorLevel, exp, parse_one
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.errors import ParseError, TokenError, UnsupportedError
 
 from platform_assets.engine.errors import ConfigError, Problem
+from platform_assets.engine.schema.model import FieldType
 from platform_assets.engine.sql.functions import DUCKDB_FUNCTIONS
 
 
@@ -44,6 +46,7 @@ DUCKDB_MACROS: tuple[str, ...] = (
     # Two halves of each factor keep every partial product inside 38 digits.
     """CREATE OR REPLACE MACRO bq_multiply
       (a BIGINT, b BIGINT) AS a * b,
+      (a HUGEINT, b HUGEINT) AS a * b,
       (a DOUBLE, b DOUBLE) AS a * b,
       (a DECIMAL(38, 18), b DECIMAL(38, 18)) AS list_transform(
         [{'a': a, 'b': b, 'i': CAST(trunc(a) AS DECIMAL(20, 0)), 'j': CAST(trunc(b) AS DECIMAL(20, 0))}],
@@ -80,9 +83,6 @@ DUCKDB_MACROS: tuple[str, ...] = (
       CASE WHEN CAST(b AS DOUBLE) <> 0 THEN CAST(a AS DOUBLE) / CAST(b AS DOUBLE)
         WHEN CAST(a AS DOUBLE) > 0 THEN 'inf'::DOUBLE WHEN CAST(a AS DOUBLE) < 0 THEN '-inf'::DOUBLE
         WHEN a IS NOT NULL AND b IS NOT NULL THEN 'nan'::DOUBLE END""",
-    # DuckDB sums integers in 128 bits; BigQuery's SUM and COUNTIF are INT64.
-    """CREATE OR REPLACE MACRO bq_total
-      (x HUGEINT) AS CAST(x AS BIGINT), (x DOUBLE) AS x, (x DECIMAL(38, 18)) AS x, (x) AS x""",
     """CREATE OR REPLACE MACRO bq_text
       (x BIGINT) AS CAST(x AS VARCHAR),
       (x DOUBLE) AS regexp_replace(CAST(x AS VARCHAR), '\\.0$', ''),
@@ -101,14 +101,31 @@ DUCKDB_MACROS: tuple[str, ...] = (
 )
 
 
+DUCKDB_TYPES: Mapping[FieldType, str] = {
+    FieldType.STRING: "VARCHAR",
+    FieldType.BYTES: "BLOB",
+    FieldType.INT64: "BIGINT",
+    FieldType.FLOAT64: "DOUBLE",
+    FieldType.NUMERIC: "DECIMAL(38,9)",
+    FieldType.BIGNUMERIC: "DECIMAL(38,18)",
+    FieldType.BOOL: "BOOLEAN",
+    FieldType.DATE: "DATE",
+    FieldType.DATETIME: "TIMESTAMP",
+    FieldType.TIME: "TIME",
+    FieldType.TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
+    FieldType.JSON: "JSON",
+}
+
+
 @lru_cache(maxsize=4096)
-def to_duckdb(sql: str) -> str:
-    """One BigQuery query as DuckDB SQL: ``@name`` becomes ``$name``, table names stay.
+def to_duckdb(sql: str, types: tuple[tuple[str, str], ...] = ()) -> str:
+    """One BigQuery query as DuckDB SQL: ``@name`` becomes ``$name``, table names stay. ``types`` gives parameters
+    their DuckDB types, which DuckDB would otherwise guess from each value (1.5 would be DECIMAL(2, 1)).
 
     Raises ConfigError where the meaning cannot be kept. Needs ``DUCKDB_MACROS`` and a session in UTC to run.
     """
     try:
-        problems, text = _translate(parse_one(sql, dialect="bigquery"))
+        problems, text = _translate(parse_one(sql, dialect="bigquery"), dict(types))
     except (ParseError, TokenError) as error:
         raise ConfigError(f"not SQL: {error}") from error
     if problems:
@@ -122,12 +139,14 @@ def duckdb_problems(tree: exp.Expr) -> list[SqlProblem]:
     return _translate(tree)[0]
 
 
-def _translate(tree: exp.Expr) -> tuple[list[SqlProblem], str]:
+def _translate(
+    tree: exp.Expr, types: Mapping[str, str] = MappingProxyType({})
+) -> tuple[list[SqlProblem], str]:
     problems = list(_meaning_problems(tree))
     if problems:
         return problems, ""
     try:
-        text = _generate(rewrite(tree.copy()))
+        text = _generate(_typed(rewrite(tree.copy()), types))
     except UnsupportedError as error:
         return [SqlProblem(_line(tree), f"no form in DuckDB: {error}")], ""
     unknown = sorted(set(_called(text)) - DUCKDB_FUNCTIONS)
@@ -136,6 +155,13 @@ def _translate(tree: exp.Expr) -> tuple[list[SqlProblem], str]:
 
 def _generate(tree: exp.Expr) -> str:
     return tree.sql(dialect="duckdb", unsupported_level=ErrorLevel.RAISE, comments=False)
+
+
+def _typed(tree: exp.Expr, types: Mapping[str, str]) -> exp.Expr:
+    for parameter in list(tree.find_all(exp.Parameter)):
+        if parameter.name in types:
+            parameter.replace(exp.cast(parameter.copy(), types[parameter.name], dialect="duckdb"))
+    return tree
 
 
 def _called(text: str) -> Iterator[str]:
@@ -236,40 +262,40 @@ def rewrite(tree: exp.Expr) -> exp.Expr:
 
 
 def _call(name: str, *arguments: exp.Expr | None) -> exp.Expr:
-    return exp.Anonymous(this=name, expressions=[a.copy() for a in arguments if a is not None])
+    """Call a macro. DuckDB picks the overload before it knows the type of an aggregate; inside a lambda it knows."""
+    given = [a.copy() for a in arguments if a is not None]
+    if not any(a.find(exp.AggFunc, exp.Window) for a in given):
+        return exp.Anonymous(this=name, expressions=given)
+    names = [f"v{i}" for i in range(len(given))]
+    pairs = zip(names, given, strict=True)
+    row = exp.Struct(expressions=[exp.PropertyEQ(this=exp.to_identifier(n), expression=a) for n, a in pairs])
+    body = exp.Anonymous(this=name, expressions=[exp.column(n, "row_") for n in names])
+    each = exp.Lambda(this=body, expressions=[exp.to_identifier("row_")])
+    values = exp.Anonymous(this="LIST_TRANSFORM", expressions=[exp.Array(expressions=[row]), each])
+    return exp.Anonymous(this="LIST_EXTRACT", expressions=[values, exp.Literal.number(1)])
 
 
 def _binary(name: str) -> Callable[[exp.Expr], exp.Expr]:
     return lambda node: _call(name, node.this, node.args["expression"])
 
 
-def _total(node: exp.Expr) -> exp.Expr:
-    """Around the window where there is one, since a macro cannot have OVER."""
-    return node if isinstance(node.parent, exp.Window) else _call("bq_total", node)
-
-
 def _window(node: exp.Expr) -> exp.Expr:
-    inner = node.this
-    if isinstance(inner, exp.Sum | exp.CountIf):
-        return _call("bq_total", node)
-    return _average(node) if isinstance(inner, exp.Avg) else node
+    return _average(node) if isinstance(node.this, exp.Avg) else node
 
 
 def _average(node: exp.Expr) -> exp.Expr:
-    """AVG as SUM / COUNT, because DuckDB averages decimals in floating point."""
+    """AVG as SUM / COUNT, because DuckDB averages decimals in floating point; both keep AVG's window."""
     if isinstance(node.parent, exp.Window):
-        return node
-    parts = [node.copy(), node.copy()]
-    for part, aggregate in zip(parts, (exp.Sum, exp.Count), strict=True):
-        old = part.this if isinstance(part, exp.Window) else part
-        new = aggregate(this=old.this.copy())
-        if isinstance(part, exp.Window):
-            part.set("this", new)
-    whole = [
-        p if isinstance(p, exp.Window) else a(this=p.this)
-        for p, a in zip(parts, (exp.Sum, exp.Count), strict=True)
-    ]
-    return _call("bq_safe_divide", *whole)
+        return node  # its window is rewritten, and this with it
+    return _call("bq_safe_divide", _aggregated(node, exp.Sum), _aggregated(node, exp.Count))
+
+
+def _aggregated(node: exp.Expr, aggregate: type[exp.AggFunc]) -> exp.Expr:
+    if not isinstance(node, exp.Window):
+        return aggregate(this=node.this.copy())
+    window = node.copy()
+    window.set("this", aggregate(this=node.this.this.copy()))
+    return window
 
 
 def _decimal(node: exp.Expr) -> exp.Expr:
@@ -362,8 +388,6 @@ _REWRITES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Mul: _binary("bq_multiply"),
     exp.Div: _binary("bq_divide"),
     exp.SafeDivide: _binary("bq_safe_divide"),
-    exp.Sum: _total,
-    exp.CountIf: _total,
     exp.Avg: _average,
     exp.Window: _window,
     exp.DataType: _decimal,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from typing import TypeAlias
@@ -41,11 +41,31 @@ Lineage: TypeAlias = Mapping[str, tuple[tuple[TableName, str], ...]]
 
 @dataclass(frozen=True)
 class Transform:
-    """A checked query. ``tree`` is the parsed statement; treat it as read-only (``copy()`` before changing)."""
+    """A checked query. Made by ``parse_transform``, or from what was remembered of it (``checked_before``)."""
 
     file: str
     text: str
-    tree: exp.Query = field(repr=False, compare=False)
+
+    @classmethod
+    def checked_before(
+        cls, file: str, text: str, tables: tuple[TableName, ...], columns: tuple[str, ...]
+    ) -> Transform:
+        """A query that passed ``parse_transform`` in another process; it is parsed again only where it is run."""
+        transform = cls(file, text)
+        vars(transform).update(tables=tables, columns=columns)
+        return transform
+
+    @cached_property
+    def tree(self) -> exp.Query:
+        """The parsed statement; treat it as read-only (``copy()`` before changing)."""
+        tree, _ = parse_query(self.text)
+        assert isinstance(tree, exp.Query)
+        return tree
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the result's columns as written; ``*`` stands for itself."""
+        return tuple(self.tree.named_selects)
 
     @cached_property
     def tables(self) -> tuple[TableName, ...]:
@@ -102,7 +122,9 @@ def parse_transform(
     fail([*tree_problems(tree), *parameter_problems(tree, known_parameters)])
     fail(duckdb_problems(tree) if check_duckdb else [])
     assert isinstance(tree, exp.Query)
-    return Transform(file, text, tree)
+    transform = Transform(file, text)
+    vars(transform)["tree"] = tree
+    return transform
 
 
 # --- The statement, before parsing: scripts and DDL have grammars of their own --------------------------------------

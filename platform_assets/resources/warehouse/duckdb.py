@@ -1,0 +1,230 @@
+# ruff: noqa: S608 - every name in these statements is quoted by ``identifier``, every value is bound
+"""The embedded warehouse: one DuckDB file per tenant, a schema per dataset, BigQuery's SQL translated.
+
+Owns the port ``Warehouse`` on DuckDB: creating and evolving tables, staging, loading, publishing slices.
+Refuses what BigQuery would refuse, and whatever would change a value on its way: a number that loses digits, a
+NULL in a REQUIRED column, a staged row outside its slice. Holds a tenant's file only during an operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from platform_assets.engine.errors import ConfigError
+from platform_assets.engine.names import TableName, physical, valid_tenant
+from platform_assets.engine.schema.model import Partitioning, TableSchema, TableSpec
+from platform_assets.engine.schema.planning import apply_plan, plan_changes
+from platform_assets.engine.sql.model import BoundSql
+from platform_assets.ports import Estimate, SliceWrite, WriteResult
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from duckdb import DuckDBPyRelation
+
+    from platform_assets.resources.warehouse.duckdb_file import Connection, TenantFile
+
+
+class DuckDBSettings(BaseModel):
+    """``folder`` holds ``<tenant>.duckdb``. ``memory_limit`` (``"2GB"``) and ``threads`` are for each tenant."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folder: Path
+    lock_timeout_seconds: Annotated[float, Field(ge=0)] = 60.0
+    memory_limit: str | None = None
+    threads: Annotated[int, Field(ge=1)] | None = None
+
+
+class DuckDBWarehouse:
+    """Thread-safe: operations on one tenant take turns, those of different tenants run side by side."""
+
+    def __init__(
+        self, settings: DuckDBSettings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._files: dict[str, TenantFile] = {}
+        self._files_lock = Lock()
+
+    # --- tables ---
+
+    def ensure_table(self, tenant: str, spec: TableSpec) -> tuple[str, ...]:
+        from platform_assets.resources.warehouse.duckdb_options import option_changes
+        from platform_assets.resources.warehouse.duckdb_schema import apply_changes, read_table, write_comment
+
+        table = physical(tenant, spec.name)
+        with self._file(tenant).transaction() as connection:
+            stored = read_table(connection, table)
+            have = stored.schema if stored else None
+            plan = plan_changes(have, spec.schema)
+            plan.require_allowed(spec.name)
+            said = plan.describe() + option_changes(stored, spec)
+            if said:
+                apply_changes(connection, table, spec, plan)
+                write_comment(connection, table, apply_plan(have, plan), spec)
+            self._expire(connection, table, spec.partitioning)
+        return tuple(f"{spec.name}: {change}" for change in said)
+
+    def describe(self, tenant: str, table: TableName) -> TableSchema | None:
+        from platform_assets.resources.warehouse.duckdb_schema import read_table
+
+        with self._file(tenant).open() as connection:
+            stored = read_table(connection, physical(tenant, table))
+        return stored.schema if stored else None
+
+    def drop(self, tenant: str, table: TableName) -> None:
+        from platform_assets.resources.warehouse.duckdb_schema import table_identifier
+
+        with self._file(tenant).open() as connection:
+            connection.execute(f"DROP TABLE IF EXISTS {table_identifier(physical(tenant, table))}")
+
+    def _expire(self, connection: Connection, table: TableName, partitioning: Partitioning | None) -> None:
+        """Partitions whose start is ``expiration_days`` ago or more are gone, as BigQuery drops them."""
+        from platform_assets.resources.warehouse.duckdb_schema import identifier, table_identifier
+
+        if partitioning is None or partitioning.expiration_days is None:
+            return
+        start = f"date_trunc('{partitioning.granularity.lower()}', {identifier(partitioning.column)})"
+        connection.execute(
+            f"DELETE FROM {table_identifier(table)} "
+            f"WHERE CAST({start} AS TIMESTAMPTZ) + to_days($days) <= $now",
+            {"days": partitioning.expiration_days, "now": self._clock()},
+        )
+
+    # --- staging ---
+
+    def create_staging(self, tenant: str, spec: TableSpec, token: str) -> TableName:
+        from platform_assets.resources.warehouse.duckdb_schema import create_staging
+
+        staging = TableName.parse(f"{spec.name}__stage_{token}")
+        with self._file(tenant).transaction() as connection:
+            create_staging(connection, physical(tenant, staging), spec.schema)
+        return staging
+
+    def load(self, tenant: str, table: TableName, batches: Iterable[pa.RecordBatch]) -> int:
+        """The batches are read to their end before the file is opened, beyond 64 MB through a temporary file: a slow
+        source must not hold the tenant's lock."""
+        from platform_assets.resources.warehouse.arrow_spool import spooled
+
+        with spooled(batches) as reader:
+            if reader is None:
+                return 0
+            with self._file(tenant).transaction() as connection:
+                connection.register("incoming", reader)
+                try:
+                    return _insert(connection, physical(tenant, table), "SELECT * FROM incoming", {})
+                finally:
+                    connection.unregister("incoming")
+
+    def insert_select(self, tenant: str, table: TableName, query: BoundSql) -> int:
+        sql, values = _prepared(query)
+        with self._file(tenant).transaction() as connection:
+            return _insert(connection, physical(tenant, table), sql, _used(connection, sql, values))
+
+    # --- reading ---
+
+    def query(self, tenant: str, query: BoundSql) -> pa.Table:
+        """INT64 columns are int64 whatever width DuckDB computed in; decimals keep the scale they have."""
+        sql, values = _prepared(query)
+        with self._file(tenant).open() as connection:
+            return _narrowed(connection.sql(sql, params=_used(connection, sql, values))).to_arrow_table()
+
+    def estimate(self, tenant: str, query: BoundSql) -> Estimate:
+        """Binds the query, so that what BigQuery's dry run refuses is refused here. ``bytes`` is a guess above the
+        truth: all rows of every table named, a fixed width being its size and a text or a list 32 bytes. No price."""
+        from platform_assets.resources.warehouse.duckdb_estimate import table_bytes
+
+        sql, values = _prepared(query)
+        with self._file(tenant).open() as connection:
+            connection.sql(f"EXPLAIN {sql}", params=_used(connection, sql, values))
+            return Estimate(sum(table_bytes(connection, table) for table in _tables(query.sql)))
+
+    # --- publishing ---
+
+    def publish(self, tenant: str, write: SliceWrite) -> WriteResult:
+        from platform_assets.resources.warehouse.duckdb_publish import publish
+
+        target, staging = physical(tenant, write.target.name), physical(tenant, write.staging)
+        with self._file(tenant).transaction() as connection:
+            result = publish(connection, target, staging, write)
+            self._expire(connection, target, write.target.partitioning)
+        return result
+
+    def close(self) -> None:
+        with self._files_lock:
+            files = [self._files[tenant] for tenant in sorted(self._files)]
+            self._files.clear()
+        for file in files:
+            file.close()
+
+    def _file(self, tenant: str) -> TenantFile:
+        from platform_assets.resources.warehouse.duckdb_file import TenantFile
+
+        if not valid_tenant(tenant):
+            raise ConfigError(f"{tenant!r} is not a tenant id")
+        settings = self._settings
+        with self._files_lock:
+            if tenant not in self._files:
+                self._files[tenant] = TenantFile(
+                    settings.folder.absolute() / f"{tenant}.duckdb",
+                    lock_timeout=settings.lock_timeout_seconds,
+                    memory_limit=settings.memory_limit,
+                    threads=settings.threads,
+                )
+            return self._files[tenant]
+
+
+def _prepared(query: BoundSql) -> tuple[str, dict[str, Any]]:
+    """DuckDB text and its values. RejectedError where a parameter is not a value of its type."""
+    from platform_assets.engine.sql.dialect import DUCKDB_TYPES, to_duckdb
+
+    types = tuple(
+        (name, DUCKDB_TYPES[kind] + ("[]" if isinstance(value, tuple) else ""))
+        for name, (kind, value) in sorted(query.parameters.items())
+    )
+    values = {n: list(v) if isinstance(v, tuple) else v for n, (_, v) in query.parameters.items()}
+    return to_duckdb(query.sql, types), values
+
+
+def _used(connection: Connection, sql: str, values: dict[str, Any]) -> dict[str, Any]:
+    """DuckDB refuses values for parameters that the statement does not name; BigQuery takes them."""
+    names = connection.extract_statements(sql)[0].named_parameters
+    return {name: value for name, value in values.items() if name in names}
+
+
+def _narrowed(rows: DuckDBPyRelation) -> DuckDBPyRelation:
+    """Integers that DuckDB computed in another width as INT64; DataError (from DuckDB) where one does not fit."""
+    from platform_assets.resources.warehouse.duckdb_schema import identifier
+
+    columns = [
+        f"CAST({identifier(name)} AS BIGINT) AS {identifier(name)}"
+        if kind.id in ("hugeint", "integer")
+        else identifier(name)
+        for name, kind in zip(rows.columns, rows.types, strict=True)
+    ]
+    return rows.project(", ".join(columns))
+
+
+def _insert(connection: Connection, table: TableName, sql: str, values: dict[str, Any]) -> int:
+    from platform_assets.resources.warehouse.duckdb_assignment import insert_statement
+
+    found = connection.execute(insert_statement(connection, table, sql, values), values).fetchone()
+    return int(found[0]) if found else 0
+
+
+@lru_cache(maxsize=1024)
+def _tables(sql: str) -> tuple[TableName, ...]:
+    """The physical tables a query reads."""
+    from sqlglot import parse_one
+
+    from platform_assets.engine.sql.transform import dataset_tables
+
+    tree = parse_one(sql, dialect="bigquery")
+    return tuple(sorted({TableName(t.db, t.name) for t in dataset_tables(tree)}))
