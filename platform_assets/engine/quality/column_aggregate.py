@@ -20,7 +20,7 @@ from platform_assets.engine.spec import Spec
 
 if TYPE_CHECKING:
     from platform_assets.engine.quality.scope import Scope
-    from platform_assets.engine.quality.tree import Measure
+    from platform_assets.engine.quality.tree import Expr, Measure
 
 Types = frozenset[FieldType] | None
 _CLOSE = 1e-4  # Great Expectations' tolerance at the ends of quantile ranges
@@ -222,6 +222,8 @@ def _quantile_met(value: Any, low: float | None, high: float | None) -> bool:
 
 
 class DistinctSet(ColumnAggregate):
+    """The set of a column's distinct values against ``value_set``."""
+
     accepts: ClassVar[Types] = EQUATABLE
 
     value_set: Annotated[tuple[Value | None, ...], Field(min_length=1)]
@@ -237,14 +239,16 @@ class DistinctSet(ColumnAggregate):
         """How many distinct values are not members."""
         return on.over.distinct_outside(self.column, self.members)
 
-    def present(self, on: Scope) -> Measure:
-        """Which members occur."""
-        return on.over.members_found(self.column, self.members)
+    def occurring(self, on: Scope) -> dict[str, Measure]:
+        """For each member, whether it occurs."""
+        return {f"member{i}": on.over.occurs(self.column, m) for i, m in enumerate(self.members)}
 
-    def absent(self, seen: Seen, facts: Facts) -> list[Any]:
-        field = facts.schema.get(self.column)
-        members = [coerce(v, field.type) for v in self.members] if field else list(self.members)
-        return [member for member in dict.fromkeys(members) if member not in (seen["present"] or ())]
+    def absent(self, seen: Seen) -> list[Value]:
+        return [m for i, m in enumerate(self.members) if not seen[f"member{i}"]]
+
+    def unexpected(self, on: Scope) -> Expr:
+        inside = on.among(on.column(self.column), self.members, self.column)
+        return on.unless_nan(self.column, on.negate(inside))
 
 
 @kind("expect_column_distinct_values_to_be_in_set")
@@ -260,20 +264,23 @@ class DistinctInSet(DistinctSet):
 @kind("expect_column_distinct_values_to_contain_set")
 class DistinctContainsSet(DistinctSet):
     def measures(self, on: Scope) -> Measures:
-        return {"present": self.present(on)}
+        return self.occurring(on)
+
+    def unexpected(self, on: Scope) -> Expr:
+        return on.never()
 
     def judge(self, seen: Seen, facts: Facts) -> Judgement:
-        absent = self.absent(seen, facts)
+        absent = self.absent(seen)
         return Judgement(success=not absent, details={"missing_values": absent})
 
 
 @kind("expect_column_distinct_values_to_equal_set")
 class DistinctEqualsSet(DistinctSet):
     def measures(self, on: Scope) -> Measures:
-        return {"strangers": self.strangers(on), "present": self.present(on)}
+        return {"strangers": self.strangers(on), **self.occurring(on)}
 
     def judge(self, seen: Seen, facts: Facts) -> Judgement:
-        absent, strangers = self.absent(seen, facts), seen["strangers"] or 0
+        absent, strangers = self.absent(seen), seen["strangers"] or 0
         details = {"missing_values": absent, "unexpected_distinct_values": strangers}
         return Judgement(success=not absent and strangers == 0, details=details)
 
@@ -286,10 +293,13 @@ class MostCommonInSet(DistinctSet):
     ties_okay: bool | None = None
 
     def measures(self, on: Scope) -> Measures:
-        ties, expected = on.over.most_common(self.column, self.members)
-        return {"ties": ties, "expected": expected}
+        return on.over.most_common(self.column, self.members)
+
+    def unexpected(self, on: Scope) -> Expr:
+        return on.never()
 
     def judge(self, seen: Seen, facts: Facts) -> Judgement:
-        ties, expected = seen["ties"] or 0, list(seen["expected"] or ())
-        success = bool(expected) and (ties == 1 or bool(self.ties_okay))
-        return Judgement(success=success, observed_value=expected, details={"equally_common_values": ties})
+        ties, members = seen["ties"] or 0, seen["members"] or 0
+        success = members > 0 and (ties == 1 or bool(self.ties_okay))
+        details = {"equally_common_values": ties}
+        return Judgement(success=success, observed_value=seen["leader"], details=details)

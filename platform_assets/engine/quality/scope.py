@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from fractions import Fraction
 from typing import TypeAlias
 
 from sqlglot import exp
@@ -254,6 +255,11 @@ class Scope:
             return exp.Like(this=subject, expression=self.bind(pattern, FieldType.STRING))
         return self.matches(subject, like_as_regex(pattern, escape))
 
+    def not_json(self, name: str) -> Expr:
+        """The text is no JSON document."""
+        parsed = exp.SafeFunc(this=exp.ParseJSON(this=self.column(name)))
+        return all_of([negate(is_null(self.column(name))), is_null(parsed)])
+
     # --- aggregates under the row condition ---
 
     def rows(self) -> Expr:
@@ -298,9 +304,29 @@ class Scope:
         return total
 
     def approximate_quantile(self, name: str, quantile: float) -> Expr:
-        """An estimate with BigQuery's APPROX_QUANTILES, to the nearest thousandth."""
-        estimates = exp.ApproxQuantiles(this=self.narrowed(self.as_float(name)), expression=number(1000))
-        return exp.Bracket(this=estimates, expressions=[number(round(quantile * 1000))], offset=0, safe=False)
+        """An estimate with BigQuery's APPROX_QUANTILES, of the quantile to the nearest thousandth."""
+        share = Fraction(quantile).limit_denominator(1000)
+        estimates = exp.ApproxQuantiles(
+            this=self.narrowed(self.as_float(name)), expression=number(share.denominator)
+        )
+        return exp.Bracket(this=estimates, expressions=[number(share.numerator)], offset=0, safe=False)
+
+    def histogram(self, name: str, edges: Sequence[float]) -> dict[str, Expr]:
+        """``known``, ``below``, ``bin0 … bin(n-1)``, ``above``: rows by where they fall between rising edges; the last
+        bin has both its edges."""
+        value, last = self.as_float(name), len(edges) - 2
+        ends = [self.bind(edge, FieldType.FLOAT64) for edge in edges]
+        bins = {
+            f"bin{i}": self.count_if(self.within(value, ends[i], ends[i + 1], strict_max=i < last))
+            for i in range(last + 1)
+        }
+        below, above = exp.LT(this=value, expression=ends[0]), exp.GT(this=value.copy(), expression=ends[-1])
+        return {
+            "known": self.count_known(name),
+            "below": self.count_if(below),
+            **bins,
+            "above": self.count_if(above),
+        }
 
     # --- subqueries ---
 

@@ -19,7 +19,6 @@ from platform_assets.engine.quality.tree import (
     any_of,
     identifier,
     iff,
-    list_of,
     name_of,
     negate,
     number,
@@ -102,21 +101,50 @@ class Subqueries:
         inside = self.on.among(name_of("v0"), members, name)
         return Measure(exp.CountIf(this=negate(inside)), self._counted_values(name))
 
-    def members_found(self, name: str, members: Iterable[Value]) -> Measure:
-        inside = self.on.among(name_of("v0"), members, name)
-        return Measure(list_of(iff(inside, name_of("v0"))), self._counted_values(name))
+    def value_histogram(self, name: str, values: Sequence[Value]) -> dict[str, Measure | Expr]:
+        """``known``; ``value0, …``: rows of each listed value; ``others``: rows of each further value, most first."""
+        counted = self._counted_values(name)
+        rows: dict[str, Measure | Expr] = {
+            f"value{i}": Measure(
+                self._rows_if(exp.EQ(this=name_of("v0"), expression=self.on.value(v, name))), counted
+            )
+            for i, v in enumerate(values)
+        }
+        other = negate(self.on.among(name_of("v0"), values, name))
+        number_of = exp.CountIf(this=other)
+        weighted = exp.Mul(this=name_of("n"), expression=exp.Ln(this=exp.cast(name_of("n"), "DOUBLE")))
+        return {
+            "known": self.on.count_known(name),
+            **rows,
+            "others": Measure(number_of, counted),
+            "other_rows": Measure(self._rows_if(other.copy()), counted),
+            "other_entropy": Measure(
+                exp.Sum(this=iff(other.copy(), weighted, exp.Literal.number("0.0"))), counted
+            ),
+        }
 
-    def most_common(self, name: str, members: Iterable[Value]) -> tuple[Measure, Measure]:
-        """How many values share the highest count, and which members are among them."""
+    @staticmethod
+    def _rows_if(predicate: Expr) -> Expr:
+        return exp.Sum(this=iff(predicate, name_of("n"), exp.Literal.number(0)))
+
+    def occurs(self, name: str, member: Value) -> Measure:
+        """1 where a value occurs, else 0."""
+        found = exp.EQ(this=name_of("v0"), expression=self.on.value(member, name))
+        return Measure(exp.CountIf(this=found), self._counted_values(name))
+
+    def most_common(self, name: str, members: Iterable[Value]) -> dict[str, Measure]:
+        """How many values share the highest count (``ties``), how many of them are ``members``, and the least."""
         highest = exp.Window(this=exp.Max(this=name_of("n")), over="OVER")
         counted = exp.select(name_of("v0"), name_of("n"), exp.alias_(highest, "top")).from_(
             self._counted_values(name).subquery("c_", copy=False)
         )
         leads = exp.EQ(this=name_of("n"), expression=name_of("top"))
         member = all_of([leads.copy(), self.on.among(name_of("v0"), members, name)])
-        return Measure(exp.CountIf(this=leads), counted), Measure(
-            list_of(iff(member, name_of("v0"))), counted
-        )
+        return {
+            "ties": Measure(exp.CountIf(this=leads), counted),
+            "members": Measure(exp.CountIf(this=member), counted),
+            "leader": Measure(exp.Min(this=iff(leads.copy(), name_of("v0"))), counted),
+        }
 
     def count_over(self, where: Sequence[Expr]) -> Measure:
         """Rows that meet predicates which hold subqueries; those may not stand inside an aggregate."""

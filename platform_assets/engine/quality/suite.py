@@ -17,10 +17,12 @@ from platform_assets.engine.quality import column_aggregate as _column_aggregate
 from platform_assets.engine.quality import column_map as _column_map
 from platform_assets.engine.quality import column_pair as _column_pair
 from platform_assets.engine.quality import contract as _contract
+from platform_assets.engine.quality import distribution as _distribution
 from platform_assets.engine.quality import history as _history
 from platform_assets.engine.quality import multicolumn as _multicolumn
 from platform_assets.engine.quality import reconcile as _reconcile
 from platform_assets.engine.quality import table as _table
+from platform_assets.engine.quality import texts as _texts
 from platform_assets.engine.quality.condition import ConditionError, nearest_name, parse_condition
 from platform_assets.engine.quality.expectation import KINDS, Complaint, Expectation
 from platform_assets.engine.quality.model import Severity, SuiteProblem
@@ -29,7 +31,9 @@ from platform_assets.engine.schema.model import TableSchema
 # Importing a family registers its kinds.
 FAMILIES = (
     _column_map,
+    _texts,
     _column_aggregate,
+    _distribution,
     _column_pair,
     _multicolumn,
     _table,

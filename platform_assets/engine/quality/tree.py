@@ -60,11 +60,6 @@ def number(value: float) -> Expr:
     return exp.Literal.number(repr(value))
 
 
-def list_of(value: Expr) -> Expr:
-    """The values that are not NULL, as an array."""
-    return exp.IgnoreNulls(this=exp.ArrayAgg(this=value))
-
-
 def like_as_regex(pattern: str, escape: str | None) -> str:
     """A LIKE pattern as a regular expression over the whole text, in words that RE2 knows."""
     out, literal = [], False
