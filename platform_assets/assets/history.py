@@ -5,6 +5,7 @@ quality rows as each table finishes; so a run that dies leaves what it did, and 
 All writes merge by key: writing a fact twice leaves it once.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from platform_assets.assets.graph import Node
 from platform_assets.assets.keys import SliceKey
 from platform_assets.assets.outcomes import PartOutcome, SliceOutcome, Status
 from platform_assets.assets.slice_runner import RunContext
+from platform_assets.engine.quality.results import dq_results_row
 from platform_assets.engine.schema.model import FieldType, Slice, TableSchema, TableSpec
 from platform_assets.engine.tenancy import TenantSpec, runs_pipeline
 from platform_assets.ports import SliceWrite, Warehouse
@@ -140,25 +142,17 @@ class RunHistory:
 
     def _quality_rows(self, outcome: SliceOutcome, part: PartOutcome) -> list[Row]:
         return [
-            {
-                "dq_result_id": f"{self._fact(outcome, part)}:{check.expectation_id}",
-                "pipeline_logging_id": self._run.run_id,
-                "pipeline_id": part.pipeline_id,
-                "tenant_id": outcome.key.tenant,
-                "target_table": str(outcome.table),
-                "run_date": outcome.key.day,
-                "expectation_id": check.expectation_id,
-                "expectation_type": check.type,
-                "column_name": check.column,
-                "severity": check.severity,
-                "success": check.success,
-                "element_count": check.element_count,
-                "unexpected_count": check.unexpected_count,
-                "observed_value": None if check.observed_value is None else str(check.observed_value),
-                "details": dict(check.details),
-                "executed_at": part.ended,
-                "ingestion_date": self._started.date(),
-            }
+            dq_results_row(
+                check,
+                fact=self._fact(outcome, part),
+                tenant=outcome.key.tenant,
+                pipeline_logging_id=self._run.run_id,
+                pipeline_id=part.pipeline_id,
+                target_table=str(outcome.table),
+                run_date=outcome.key.day,
+                executed_at=part.ended,
+                ingestion_date=self._started.date(),
+            )
             for check in part.audited.checks
         ]
 
@@ -206,13 +200,16 @@ def _batch(schema: TableSchema, rows: Sequence[Row]) -> Any:
 
     texts = {field.name for field in schema.fields if field.type is FieldType.JSON}
     encoded = [
-        {name: _json(row.get(name)) if name in texts else row.get(name) for name in schema.names} for row in rows
+        {name: _json(row.get(name)) if name in texts else row.get(name) for name in schema.names}
+        for row in rows
     ]
     return pa.RecordBatch.from_pylist(encoded, schema=arrow_schema(schema))
 
 
 def _json(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value, default=str, sort_keys=True)
+    return (
+        value if value is None or isinstance(value, str) else json.dumps(value, default=str, sort_keys=True)
+    )
 
 
 def _milliseconds(start: Any, end: Any) -> int:

@@ -10,8 +10,8 @@ import dagster as dg
 from platform_assets.assets.graph import Node
 from platform_assets.assets.keys import table_key
 from platform_assets.assets.outcomes import PartOutcome, SliceOutcome
-from platform_assets.engine.quality.audit import check_name
 from platform_assets.engine.quality.model import CheckOutcome
+from platform_assets.engine.quality.results import check_name
 
 PREVIEW_COLUMNS = 12
 
@@ -48,7 +48,7 @@ def _evaluation(
 ) -> dg.AssetCheckEvaluation:
     first = next((c for _, c in results if not c.success), results[0][1])
     metadata: dict[str, Any] = {
-        "severity": first.severity,
+        "severity": str(first.severity),
         "unexpected_count": sum(c.unexpected_count or 0 for _, c in results),
         "element_count": sum(c.element_count or 0 for _, c in results),
         "observed_value": str(first.observed_value),

@@ -13,12 +13,12 @@ from queue import Empty, SimpleQueue
 
 from platform_assets.assets.graph import Node, Part
 from platform_assets.assets.keys import SliceKey
-from platform_assets.assets.outcomes import PartOutcome, SliceOutcome, Status
+from platform_assets.assets.outcomes import Audited, PartOutcome, SliceOutcome, Status
 from platform_assets.assets.staging import Doors, Stage, staging_token
 from platform_assets.engine.errors import PlatformError
 from platform_assets.engine.ingestion.spec import ProviderSpec
 from platform_assets.engine.names import TableName
-from platform_assets.engine.quality.audit import verdict
+from platform_assets.engine.quality.results import crashed, verdict
 from platform_assets.engine.tenancy import TenantSpec
 
 LOGGER = logging.getLogger(__name__)
@@ -114,7 +114,12 @@ class SliceRunner:
         stage = Stage(self.doors, node, part, tenant, day, staging, self.run.run_id, self.run.now())
         try:
             pull = stage.fill(self.providers.get(part.step.provider), self._teller(node, key))
-            outcome = replace(outcome, schema_changes=changes, pull=pull, audited=stage.audit())
+            outcome = replace(outcome, schema_changes=changes, pull=pull)
+            try:
+                outcome = replace(outcome, audited=stage.audit())
+            except Exception as error:
+                # An audit that gave no answer is told check by check, and publishes nothing.
+                return _failed(replace(outcome, audited=Audited(crashed(node.suite, str(error)))), error)
             if critical := verdict(outcome.audited.checks).critical:
                 return replace(
                     outcome,

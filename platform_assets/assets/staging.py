@@ -1,5 +1,6 @@
 """What is done with staged rows before anybody sees them: fill, audit, look, and the write that publishes them."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -9,11 +10,12 @@ from typing import Any
 from platform_assets.assets.graph import Node, Part
 from platform_assets.assets.outcomes import Audited, MeasureSum
 from platform_assets.engine.ingestion.pull import PullStats, StandardValues, pull
-from platform_assets.engine.ingestion.spec import IngestStep, ProviderSpec, RestSource
+from platform_assets.engine.ingestion.spec import Destination, IngestStep, ProviderSpec, RestSource
 from platform_assets.engine.ingestion.variables import slice_variables
 from platform_assets.engine.names import TableName, physical
 from platform_assets.engine.quality.audit import compile_audit, judge
 from platform_assets.engine.quality.model import AuditPlan, CheckOutcome
+from platform_assets.engine.quality.rows import CHECK_COLUMN, compile_samples
 from platform_assets.engine.schema.model import FieldType, Scalar, Slice
 from platform_assets.engine.sql.binding import bind
 from platform_assets.engine.sql.model import BoundSql
@@ -139,7 +141,12 @@ class Stage:
     def _failing_rows(
         self, plan: AuditPlan, checks: Sequence[CheckOutcome]
     ) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-        return {}
+        failed = [check for check in checks if not check.success]
+        query = compile_samples(plan, failed, also=self._destination.keys) if failed else None
+        samples: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        for row in self._rows(query) if query else []:
+            samples[row.pop(CHECK_COLUMN)].append(row)
+        return samples
 
     def _measures(self) -> tuple[MeasureSum, ...]:
         if self.node.measure is None:
@@ -151,10 +158,15 @@ class Stage:
 
     # --- publish ---
 
+    @property
+    def _destination(self) -> Destination:
+        destination = self.node.owner.spec.destination
+        assert destination is not None, "the owner of a table always declares its destination"
+        return destination
+
     def write(self) -> SliceWrite:
         """The one statement of what publishing these rows replaces."""
-        destination = self.part.step.spec.destination or self.node.owner.spec.destination
-        assert destination is not None, "the owner of a table always declares its destination"
+        destination = self._destination
         equals: list[tuple[str, Scalar]] = [
             (destination.partition_field, self.day),
             ("x_pipeline", self.part.step.pipeline_id),

@@ -20,8 +20,8 @@ from platform_assets.assets.outcomes import SliceOutcome, Status
 from platform_assets.assets.slice_runner import BAD, RunContext, SliceRunner, Statuses
 from platform_assets.assets.staging import Doors
 from platform_assets.engine.ingestion.spec import ProviderSpec
-from platform_assets.engine.quality.audit import check_name
 from platform_assets.engine.quality.expectation import Expectation
+from platform_assets.engine.quality.results import check_name
 from platform_assets.engine.schema.model import TableSpec
 from platform_assets.engine.tenancy import TenantSpec
 from platform_assets.resources.adapter import AdapterResource
@@ -120,6 +120,6 @@ def _check_spec(
             asset=table_key(node.table),
             description=expectation.description or expectation.type,
             blocking=False,  # the audit itself blocks, slice by slice, before anything is published
-            metadata={"severity": expectation.severity, "type": expectation.type},
+            metadata={"severity": str(expectation.severity), "type": expectation.type},
             partitions_def=partitions,
         )
