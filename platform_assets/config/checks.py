@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from platform_assets.config.document import Document, Location
 from platform_assets.config.pipeline_folder import Draft, timezone_problems
 from platform_assets.config.reading import nearest, one_of
+from platform_assets.config.safety import texts
+from platform_assets.config.templates import template_parameters
 from platform_assets.engine.currencies import CURRENCIES
 from platform_assets.engine.errors import Problem
 from platform_assets.engine.ingestion.spec import (
@@ -27,7 +29,6 @@ from platform_assets.engine.ingestion.spec import (
     TransformStep,
     UnionStep,
 )
-from platform_assets.engine.ingestion.variables import parameter_names
 from platform_assets.engine.names import TableName
 from platform_assets.engine.quality.spec import SuiteSpec
 from platform_assets.engine.schema.model import Mode, TableSpec
@@ -116,7 +117,7 @@ def destinations(drafts: list[Draft]) -> Iterator[Problem]:
 
 def _contributed_columns(draft: Draft, index: int, at: Location, table: TableSpec) -> Iterator[Problem]:
     transform = draft.transforms.get(index)
-    columns = transform.tree.named_selects if transform else []
+    columns = transform.columns if transform else ()
     if not columns or "*" in columns:
         return
     for column in columns:
@@ -175,9 +176,10 @@ def _target(
     if isinstance(step, TransformStep) and step.contributes_to is not None:
         name = TableName.parse(step.contributes_to)
         return name if name in tables else None
-    name = draft.tables[index].name if index in draft.tables else None
-    owner = tables.get(name) if name else None
-    return name if owner and owner.draft is draft and owner.index == index else None
+    if index not in draft.tables:
+        return None
+    owner = tables.get(draft.tables[index].name)
+    return owner.table.name if owner and owner.draft is draft and owner.index == index else None
 
 
 def tables_read(draft: Draft, index: int) -> tuple[TableName, ...]:
@@ -352,21 +354,6 @@ def needs_credential(draft: Draft, providers: Mapping[str, ProviderSpec]) -> boo
 
 
 def parameters_used(draft: Draft) -> set[str]:
-    """The ``parameters.<name>`` in the request templates of a pipeline."""
-    if "parameters" not in str(draft.document.value):
-        return set()
-    sources = [step.source for step in draft.spec.steps if isinstance(step, IngestStep)]
-    return {
-        name
-        for source in sources
-        for text in _template_texts(source.model_dump())
-        for name in parameter_names(text)
-    }
-
-
-def _template_texts(value: object) -> Iterator[str]:
-    if isinstance(value, str) and "parameters" in value and "{" in value:
-        yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _template_texts(item)
+    """The ``parameters.<name>`` in the templates of a pipeline's sources."""
+    sources = [step.get("source") for step in draft.document.value["steps"]]
+    return {name for source in sources for _, text in texts(source) for name in template_parameters(text)}

@@ -20,8 +20,10 @@ from platform_assets.config.document import (
     read_json_document,
     read_text,
 )
+from platform_assets.config.query_cache import QueryCache
 from platform_assets.config.reading import nearest, one_of, read_spec
-from platform_assets.config.safety import find_secrets, find_unsafe_urls, texts
+from platform_assets.config.safety import find_unsafe, texts
+from platform_assets.config.templates import template_problems
 from platform_assets.config.tree import PipelineFolder, relative
 from platform_assets.engine.costs.functions import FUNCTIONS
 from platform_assets.engine.cron import check_cron
@@ -39,7 +41,6 @@ from platform_assets.engine.ingestion.spec import (
     Step,
     TransformStep,
 )
-from platform_assets.engine.ingestion.variables import check_template
 from platform_assets.engine.names import TableName
 from platform_assets.engine.quality.spec import DqFile, SuiteSpec
 from platform_assets.engine.schema.model import (
@@ -71,6 +72,7 @@ class Draft:
     folder: PipelineFolder
     document: Document
     spec: PipelineSpec
+    cache: QueryCache
     tables: dict[int, TableSpec] = field(default_factory=dict)
     transforms: dict[int, Transform] = field(default_factory=dict)
     inputs: dict[int, dict[str, Transform]] = field(default_factory=dict)
@@ -81,18 +83,19 @@ class Draft:
         return self.document.problem(at, reason, hint)
 
 
-def read_pipeline_folder(root: Path, folder: PipelineFolder, problems: list[Problem]) -> Draft | None:
+def read_pipeline_folder(
+    root: Path, folder: PipelineFolder, problems: list[Problem], cache: QueryCache
+) -> Draft | None:
     """Everything in the folder, checked by itself. None where ``pipeline.yml`` itself cannot be used."""
     file = folder.path / "pipeline.yml"
     document = read_document(file, relative(root, file), problems)
     if document is None:
         return None
-    problems.extend(find_secrets(document))
-    problems.extend(find_unsafe_urls(document))
+    problems.extend(find_unsafe(document))
     spec = read_spec(PipelineSpec, document, problems)
     if spec is None:
         return None
-    draft = Draft(folder, document, spec)
+    draft = Draft(folder, document, spec, cache)
     problems.extend(_identity(draft))
     problems.extend(_schedule(draft, spec.schedule))
     for index, step in enumerate(spec.steps):
@@ -188,7 +191,7 @@ def _rest_source(draft: Draft, source: RestSource, at: Location) -> Iterator[Pro
 def _templates(draft: Draft, at: Location) -> Iterator[Problem]:
     for place, text in texts(_value(draft.document, at), at):
         if "{" in text and not _NO_TEMPLATE.intersection(map(str, place)):
-            for found in check_template(text):
+            for found in template_problems(text):
                 yield draft.problem(place, found.reason, found.nearest)
 
 
@@ -220,7 +223,12 @@ def _read_sql(
     from platform_assets.engine.sql.transform import parse_transform
 
     try:
-        return parse_transform(text, file=file, check_duckdb=not elsewhere)
+        return draft.cache.transform(
+            text,
+            file,
+            check_duckdb=not elsewhere,
+            parse=lambda: parse_transform(text, file=file, check_duckdb=not elsewhere),
+        )
     except ConfigError as error:
         problems.extend(error.problems or (Problem(file, 1, "", str(error)),))
         return None
@@ -381,10 +389,17 @@ def _inside(draft: Draft, at: Location, name: str, problems: list[Problem]) -> P
             draft.problem(at, f"there is no file {name!r} in the folder", nearest(name, same_kind))
         )
         return None
-    if not path.resolve().is_relative_to(folder.resolve()):
+    if _leaves(folder, path):
         problems.append(draft.problem(at, f"{name!r} is a link that leads out of the pipeline folder"))
         return None
     return path
+
+
+def _leaves(folder: Path, path: Path) -> bool:
+    """Whether a path below ``folder`` leads out of it by a link. Only links are followed: most files are none."""
+    parents = [p for p in path.parents if p.is_relative_to(folder) and p != folder]
+    linked = any(p.is_symlink() for p in (path, *parents))
+    return linked and not path.resolve().is_relative_to(folder.resolve())
 
 
 # --- Data quality -------------------------------------------------------------------------------------
@@ -397,7 +412,7 @@ def _read_suites(root: Path, draft: Draft, problems: list[Problem]) -> None:
     document = read_document(path, relative(root, path), problems)
     if document is None:
         return
-    problems.extend(find_secrets(document))
+    problems.extend(find_unsafe(document))
     dq = read_spec(DqFile, document, problems)
     if dq is not None:
         draft.dq = document

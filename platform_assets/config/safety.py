@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -31,22 +32,31 @@ _SECRET_VALUES = (
     (re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\."), "a signed token"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/=_.-]{16,}"), "an Authorization header"),
 )
+_SHORTEST_SECRET = 14  # no pattern above matches less
 _DYNAMIC = re.compile(r"\$\{[^}]*\}|\{\{.*?\}\}")
 _METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-data"})
 _LOOPBACK_NAMES = frozenset({"localhost"})
 
 
-def find_secrets(document: Document) -> Iterator[Problem]:
-    """A problem for every text in the document that is, or is called, a secret."""
+def find_unsafe(document: Document) -> Iterator[Problem]:
+    """A problem for every text in the document that is, or is called, a secret, and for every unsafe URL."""
     for at, text in texts(document.value):
-        what = next((name for pattern, name in _SECRET_VALUES if pattern.search(text)), None)
-        key = str(at[-1]) if at else ""
-        if what is None and _names_a_secret(key) and _DYNAMIC.sub("", text).strip():
-            what = f"a value for {key}"
+        what = _secret(str(at[-1]) if at else "", text)
         if what:
             yield document.problem(at, f"holds {what} in plain text; keep it in the secret store and name it")
+    yield from find_unsafe_urls(document)
 
 
+def _secret(key: str, text: str) -> str | None:
+    """What kind of secret a text is, by its look or by the key that holds it."""
+    if len(text) >= _SHORTEST_SECRET:
+        for pattern, name in _SECRET_VALUES:
+            if pattern.search(text):
+                return name
+    return f"a value for {key}" if _names_a_secret(key) and _DYNAMIC.sub("", text).strip() else None
+
+
+@cache
 def _names_a_secret(key: str) -> bool:
     return _SECRET_KEYS.fullmatch(key) is not None and key.lower() not in _NOT_SECRET_KEYS
 
@@ -63,7 +73,7 @@ def texts(value: Any, at: Location = ()) -> Iterator[tuple[Location, str]]:
 def find_unsafe_urls(document: Document) -> Iterator[Problem]:
     """A problem for every text in the document that is a URL with something wrong."""
     for at, text in texts(document.value):
-        if re.match(r"(?i)https?:", text):
+        if text[:5].lower() in ("http:", "https"):
             reason = unsafe_url(text)
             if reason:
                 yield document.problem(at, reason)

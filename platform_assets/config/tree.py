@@ -6,6 +6,7 @@ ignored in silence otherwise.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,15 +83,23 @@ def pipeline_folders(root: Path, tenants: frozenset[str], problems: list[Problem
 def _folders(root: Path, base: Path, problems: list[Problem]) -> Iterator[Path]:
     if not base.is_dir():
         return
-    for path in sorted(base.rglob("*")):
-        depth = len(path.relative_to(base).parts)
+    for path, depth in _walk(base, 1):
         if path.is_dir() and depth == _DEPTH:
             yield from _checked(root, path, problems)
         elif path.name == _PIPELINE_FILE and depth != _DEPTH + 1:
             where = f"{relative(root, base)}/<provider>/<domain>/<pipeline>/{_PIPELINE_FILE}"
-            problems.append(
-                Problem(relative(root, path), 1, "", f"stands in the wrong place; put it at {where}")
-            )
+            reason = f"stands in the wrong place; put it at {where}"
+            problems.append(Problem(relative(root, path), 1, "", reason))
+
+
+def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, int]]:
+    """Everything below a folder with its depth, by name; links to folders are not followed."""
+    with os.scandir(folder) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        yield folder / entry.name, depth
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(folder / entry.name, depth + 1)
 
 
 def _checked(root: Path, folder: Path, problems: list[Problem]) -> Iterator[Path]:
