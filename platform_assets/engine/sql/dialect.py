@@ -232,10 +232,17 @@ def _trunc_part(node: exp.Expr) -> str | None:
     return None if known else f"truncating to {part} has no twin in DuckDB"
 
 
+def _safe_function(node: exp.Expr) -> str | None:
+    """DuckDB's TRY turns errors into NULL, but its functions fail on other arguments than BigQuery's."""
+    same = (exp.ParseJSON, exp.ParseNumeric, exp.ParseBignumeric)
+    return None if isinstance(node.this, same) else f"SAFE.{node.this.sql('bigquery')} has no twin in DuckDB"
+
+
 _MEANING: Mapping[type[exp.Expr], Callable[[exp.Expr], str | None]] = {
     exp.Anonymous: _anonymous,
     exp.Cast: _cast_format,
     exp.TryCast: _cast_format,
+    exp.SafeFunc: _safe_function,
     exp.Select: _select_kind,
     exp.Format: _printf_format,
     exp.Extract: _extract_part,
@@ -395,6 +402,7 @@ _REWRITES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.TryCast: _cast,
     exp.SafeAdd: _try(exp.Add),
     exp.SafeSubtract: _try(exp.Sub),
+    exp.SafeFunc: lambda node: exp.Anonymous(this="TRY", expressions=[node.this.copy()]),
     exp.DateAdd: _as_date,
     exp.DateSub: _as_date,
     exp.DateTrunc: _trunc,
