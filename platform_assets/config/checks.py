@@ -25,6 +25,7 @@ from platform_assets.engine.ingestion.spec import (
     ObjectStoreSource,
     ProviderSpec,
     RestSource,
+    SeedSource,
     SqlSource,
     TransformStep,
     UnionStep,
@@ -345,12 +346,16 @@ class TenantCheck:
 def needs_credential(draft: Draft, providers: Mapping[str, ProviderSpec]) -> bool:
     """Whether the pipeline's provider wants authentication, or a source needs to be told where its data lie."""
     sources = [step.source for step in draft.spec.steps if isinstance(step, IngestStep)]
-    if any(isinstance(source, SqlSource | ObjectStoreSource) for source in sources):
+    if any(isinstance(s, SqlSource | ObjectStoreSource) or _told_by_tenant(s) for s in sources):
         return True
     if not any(isinstance(source, RestSource) for source in sources):
         return False
     provider = providers.get(draft.spec.provider)
     return provider is not None and not isinstance(provider.auth, NoAuth)
+
+
+def _told_by_tenant(source: object) -> bool:
+    return isinstance(source, SeedSource) and "parameters" in source.file
 
 
 def parameters_used(draft: Draft) -> set[str]:

@@ -215,9 +215,10 @@ class ObjectStoreSource(Spec):
 
 
 class SeedSource(Spec):
-    """A reviewed CSV file below the pipeline's folder; ``file`` is a template over ``tenant``.
+    """A reviewed CSV file below the pipeline's folder; ``file`` is a template. Where it reads ``parameters``, only
+    tenants with a credential for the provider run the pipeline.
 
-    A tenant without such a file has no rows where ``optional``, and is an error otherwise.
+    A file that is not there means no rows where ``optional``, and is an error otherwise.
     """
 
     type: Literal["seed"]

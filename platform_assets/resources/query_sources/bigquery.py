@@ -127,8 +127,9 @@ def _credentials(settings: BigQuerySourcesSettings, secret: Secret | None) -> An
 def _parameters(query: BoundSql) -> list[Any]:
     from google.cloud import bigquery
 
-    if any(isinstance(value, tuple) for _, value in query.parameters.values()):
-        raise DataError("a source's query takes no lists")
-    return [
-        bigquery.ScalarQueryParameter(n, str(kind), value) for n, (kind, value) in query.parameters.items()
-    ]
+    found = []
+    for name, (kind, value) in query.parameters.items():
+        if isinstance(value, tuple):
+            raise DataError(f"@{name}: a source's query takes no lists")
+        found.append(bigquery.ScalarQueryParameter(name, str(kind), value))
+    return found

@@ -1,0 +1,92 @@
+-- Google's own FOCUS 1.2 export. It only appends: a slice is what Google exported on that day, whatever it is about.
+SELECT
+  AvailabilityZone,
+  BilledCost,
+  BillingAccountId,
+  BillingAccountName,
+  BillingAccountType,
+  UPPER(TRIM(BillingCurrency)) AS BillingCurrency,
+  BillingPeriodEnd,
+  BillingPeriodStart,
+  CapacityReservationId,
+  CapacityReservationStatus,
+  ChargeCategory,
+  ChargeClass,
+  ChargeDescription,
+  ChargeFrequency,
+  ChargePeriodEnd,
+  ChargePeriodStart,
+  CommitmentDiscountCategory,
+  CommitmentDiscountId,
+  CommitmentDiscountName,
+  CommitmentDiscountQuantity,
+  CommitmentDiscountStatus,
+  CommitmentDiscountType,
+  CommitmentDiscountUnit,
+  ConsumedQuantity,
+  ConsumedUnit,
+  COALESCE(ContractedCost, BilledCost) AS ContractedCost,
+  ContractedUnitPrice,
+  COALESCE(EffectiveCost, BilledCost) AS EffectiveCost,
+  InvoiceId,
+  COALESCE(InvoiceIssuerName, 'Google Cloud') AS InvoiceIssuerName,
+  COALESCE(ListCost, BilledCost) AS ListCost,
+  ListUnitPrice,
+  PricingCategory,
+  PricingCurrency,
+  PricingCurrencyContractedUnitPrice,
+  PricingCurrencyEffectiveCost,
+  PricingCurrencyListUnitPrice,
+  PricingQuantity,
+  PricingUnit,
+  COALESCE(ProviderName, 'Google Cloud') AS ProviderName,
+  COALESCE(PublisherName, 'Google Cloud') AS PublisherName,
+  RegionId,
+  RegionName,
+  ResourceId,
+  ResourceName,
+  ResourceType,
+  COALESCE(ServiceCategory, 'Other') AS ServiceCategory,
+  COALESCE(ServiceName, 'Google Cloud') AS ServiceName,
+  ServiceSubcategory,
+  SkuId,
+  SkuMeter,
+  SkuPriceDetails,
+  SkuPriceId,
+  SubAccountId,
+  SubAccountName,
+  SubAccountType,
+  PARSE_JSON(
+    CONCAT(
+      '{',
+      IFNULL(
+        (
+          SELECT STRING_AGG(CONCAT(TO_JSON_STRING(k), ':', TO_JSON_STRING(v)), ',' ORDER BY k)
+          FROM (
+            SELECT l.key AS k, MAX_BY(l.value, position) AS v
+            FROM UNNEST(Tags) AS l WITH OFFSET AS position
+            GROUP BY l.key
+          )
+        ),
+        ''
+      ),
+      '}'
+    )
+  ) AS Tags,
+  COALESCE(ProviderName, 'Google Cloud') AS ServiceProviderName,
+  'Google Cloud' AS HostProviderName,
+  x_credential,
+  'raw_gcp.focus_export' AS x_SourceSystem,
+  SubAccountId AS x_Project,
+  (
+    SELECT MAX_BY(l.value, position)
+    FROM UNNEST(Tags) AS l WITH OFFSET AS position
+    WHERE l.key IN ('team', 'department')
+  ) AS x_Team,
+  (
+    SELECT MAX_BY(l.value, position)
+    FROM UNNEST(Tags) AS l WITH OFFSET AS position
+    WHERE l.key IN ('cost_center', 'cost-center', 'costcenter')
+  ) AS x_CostCenter
+FROM raw_gcp.focus_export
+WHERE ingestion_date = @run_date

@@ -1,0 +1,40 @@
+-- SaaS plans in FOCUS columns. Without the vendors' invoices nobody knows on which day a cycle is billed, so all four
+-- costs are the day's share: billed, effective and contracted after the discount, list before it. Summed over a cycle
+-- they are its price. The run rates describe a plan and are no costs.
+SELECT
+  daily_cost AS BilledCost,
+  daily_cost AS EffectiveCost,
+  list_cost AS ListCost,
+  daily_cost AS ContractedCost,
+  COALESCE(contract_id, CONCAT(provider, ':', subscription_id)) AS BillingAccountId,
+  'Subscription' AS BillingAccountType,
+  currency AS BillingCurrency,
+  TIMESTAMP(DATE_TRUNC(cost_date, MONTH)) AS BillingPeriodStart,
+  TIMESTAMP(DATE_ADD(DATE_TRUNC(cost_date, MONTH), INTERVAL 1 MONTH)) AS BillingPeriodEnd,
+  TIMESTAMP(cost_date) AS ChargePeriodStart,
+  TIMESTAMP(DATE_ADD(cost_date, INTERVAL 1 DAY)) AS ChargePeriodEnd,
+  'Purchase' AS ChargeCategory,
+  CONCAT(COALESCE(display_name, plan_name), ', ', billing_cycle, ' plan') AS ChargeDescription,
+  'Recurring' AS ChargeFrequency,
+  CAST(seats AS BIGNUMERIC) AS PricingQuantity,
+  'Seats' AS PricingUnit,
+  'Standard' AS PricingCategory,
+  invoice_id_last AS InvoiceId,
+  provider AS InvoiceIssuerName,
+  provider AS ProviderName,
+  provider AS PublisherName,
+  provider AS ServiceProviderName,
+  provider AS HostProviderName,
+  'Business Applications' AS ServiceCategory,
+  'Other (Business Applications)' AS ServiceSubcategory,
+  COALESCE(display_name, plan_name) AS ServiceName,
+  plan_name AS SkuId,
+  pricing_model AS SkuMeter,
+  subscription_id AS SubAccountId,
+  COALESCE(display_name, plan_name) AS SubAccountName,
+  'Subscription' AS SubAccountType,
+  'silver_cost.saas_daily_costs' AS x_SourceSystem,
+  project AS x_Project,
+  COALESCE(team, department) AS x_Team
+FROM silver_cost.saas_daily_costs
+WHERE x_run_date = @run_date
