@@ -31,9 +31,13 @@ ADAPTERS: Mapping[str, Mapping[str, str]] = {
     },
     "secrets": {
         "environment": f"{_HERE}.secrets.environment:EnvironmentSecretStore",
+        "google": f"{_HERE}.secrets.google:GoogleSecretStore",
+        "aws": f"{_HERE}.secrets.aws:AwsSecretStore",
     },
     "http": {
         "live": f"{_HERE}.http.live:LiveHttp",
+        "recorded": f"{_HERE}.http.recorded:RecordedHttp",
+        "recording": f"{_HERE}.http.recorded:RecordingHttp",
     },
     "query_sources": {
         "bigquery": f"{_HERE}.query_sources.bigquery:BigQuerySources",
@@ -49,12 +53,18 @@ ADAPTERS: Mapping[str, Mapping[str, str]] = {
     },
     "notifier": {
         "log": f"{_HERE}.notifier.log:LogNotifier",
+        "slack": f"{_HERE}.notifier.slack:SlackNotifier",
+        "smtp": f"{_HERE}.notifier.smtp:SmtpNotifier",
     },
     "queue": {
         "local": f"{_HERE}.queue.local:LocalQueue",
+        "sqs": f"{_HERE}.queue.sqs:SqsQueue",
+        "pubsub": f"{_HERE}.queue.pubsub:PubSubQueue",
     },
     "topic": {
         "local": f"{_HERE}.topic.local:LocalTopic",
+        "sns": f"{_HERE}.topic.sns:SnsTopic",
+        "pubsub": f"{_HERE}.topic.pubsub:PubSubTopic",
     },
 }
 

@@ -15,6 +15,7 @@ from platform_assets.engine.errors import NotFoundError, RejectedError
 from platform_assets.engine.names import valid_tenant
 from platform_assets.engine.spec import Spec
 from platform_assets.ports import Secret
+from platform_assets.resources.secrets.naming import decoded
 
 PREFIX = "PLATFORM_SECRET__"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,126}")
@@ -39,10 +40,9 @@ class EnvironmentSecretStore:
             raise RejectedError(f"{tenant!r}/{name!r} cannot name a secret")
         variable = variable_name(tenant, name)
         value = self._environment.get(variable) if variable else None
-        value = value or self._from_file(tenant, name)
-        if not value:
-            raise NotFoundError(f"tenant {tenant} has no secret {name!r}: {self._looked(tenant, name)}")
-        return Secret(value)
+        if value:
+            return decoded(value.encode(), f"environment variable {variable}")
+        return self._from_file(tenant, name)
 
     def _looked(self, tenant: str, name: str) -> str:
         variable = variable_name(tenant, name)
@@ -52,12 +52,12 @@ class EnvironmentSecretStore:
             places or ["nothing: no folder is set, and the name is ambiguous"]
         )
 
-    def _from_file(self, tenant: str, name: str) -> str:
+    def _from_file(self, tenant: str, name: str) -> Secret:
         for file in (name, f"{name}.txt") if self._folder else ():
             path = (self._folder or Path()) / tenant / file
             if path.is_file():
-                return _read(path)
-        return ""
+                return decoded(_read(path), f"file {path}")
+        raise NotFoundError(f"tenant {tenant} has no secret {name!r}: {self._looked(tenant, name)}")
 
 
 def variable_name(tenant: str, name: str) -> str | None:
@@ -66,8 +66,8 @@ def variable_name(tenant: str, name: str) -> str | None:
     return PREFIX + "__".join(parts) if all(map(_UNAMBIGUOUS.fullmatch, parts)) else None
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> bytes:
     try:
-        return path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RejectedError(f"secret file {path} cannot be read: {type(error).__name__}") from None
+        return path.read_bytes()
+    except OSError as error:
+        raise RejectedError(f"secret file {path} cannot be read: {error.strerror}") from None
