@@ -1,0 +1,268 @@
+"""One Parquet object, read in as few and as small requests as its size allows.
+
+A small object is one read. Of a large one the end is read first, then, row group by row group, only the columns
+that are needed, as one range where they lie together. Row groups that cannot hold a series are never read.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from platform_assets.engine.errors import DataError
+from platform_assets.engine.expressions.series import Chunk
+from platform_assets.engine.metrics.columns import to_times, to_values
+from platform_assets.engine.metrics.failures import InputReadError, failing_as
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TIME, VALUE, CODE = "obs_time", "value", "internal_series_code"
+WHOLE_BYTES = 1024 * 1024  # objects up to this size are one read
+_TAIL_BYTES = 64 * 1024  # holds the footer of nearly every file
+_GAP_BYTES = 1024 * 1024  # reading this much for nothing is cheaper than another request
+_TO_NS = {"milliseconds": 1_000_000, "microseconds": 1000, "nanoseconds": 1}
+_DAY_NS = 86_400_000_000_000
+
+
+class Sized(Protocol):
+    @property
+    def size(self) -> int: ...
+
+
+class ObjectReader(Protocol):
+    """What reading needs of an object store. ``get_range`` gives fewer bytes where the object ends."""
+
+    def get(self, key: str) -> bytes: ...
+    def get_range(self, key: str, start: int, length: int) -> bytes: ...
+    def stat(self, key: str) -> Sized | None: ...
+
+
+class Meter:
+    """Bytes read, over all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.bytes = 0
+
+    def add(self, count: int) -> None:
+        with self._lock:
+            self.bytes += count
+
+
+class ByteBudget:
+    """How many bytes of small files may be kept in memory between planning and decoding."""
+
+    def __init__(self, left: int = 256 * 1024 * 1024) -> None:
+        self._lock = threading.Lock()
+        self._left = left
+
+    def take(self, count: int) -> bool:
+        """True where ``count`` bytes may be kept; they are then used up."""
+        with self._lock:
+            fits = count <= self._left
+            self._left -= count if fits else 0
+        return fits
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """What a row group's statistics say. ``first``/``last``: nanoseconds, None where unknown. ``code``: the one
+    series that all its rows belong to, None where there may be several."""
+
+    number: int
+    rows: int
+    first: int | None
+    last: int | None
+    code: str | None
+    codes: tuple[str, str] | None
+
+    def may_hold(self, series: str) -> bool:
+        return self.rows > 0 and (self.codes is None or self.codes[0] <= series <= self.codes[1])
+
+
+class ParquetObject:
+    """An opened Parquet object of a data set. One thread at a time decodes; opening reads the footer."""
+
+    def __init__(self, reader: ObjectReader, key: str, meter: Meter, budget: ByteBudget) -> None:
+        self.key = key
+        self._lock = threading.Lock()
+        self._ranges = _open(reader, key, meter, budget)
+        self._file = _parquet_file(self._ranges, key)
+        names = self._file.schema_arrow.names
+        missing = [name for name in (TIME, VALUE, CODE) if names.count(name) != 1]
+        if missing:
+            raise InputReadError(
+                f"{key!r} has no single column {', '.join(missing)}; it has {', '.join(names)}"
+            )
+        self.row_groups = tuple(map(self._describe, range(self._file.num_row_groups)))
+
+    def read(self, group: RowGroup, series: Sequence[str]) -> Mapping[str, Chunk]:
+        """Rows of each wanted series in the file's order, which need not be that of time."""
+        import pyarrow as pa
+
+        columns = [TIME, VALUE] if group.code else [TIME, VALUE, CODE]
+        with self._lock, failing_as(InputReadError, f"{self.key!r}"):
+            self._ranges.load(self._spans(group.number, columns))
+            try:
+                table = self._file.read_row_group(group.number, columns=columns, use_threads=False)
+                return {code: _rows(table, None if group.code else code) for code in series}
+            except pa.ArrowException as error:
+                raise DataError(f"row group {group.number}: {error}") from error
+            finally:
+                self._ranges.unload()
+
+    def _describe(self, number: int) -> RowGroup:
+        group = self._file.metadata.row_group(number)
+        first, last = _time_bounds(group, self._file.schema)
+        codes = _code_bounds(group)
+        only = codes is not None and codes[0] == codes[1] and _column(group, CODE).statistics.null_count == 0
+        return RowGroup(number, group.num_rows, first, last, codes[0] if codes and only else None, codes)
+
+    def _spans(self, number: int, columns: Sequence[str]) -> list[tuple[int, int]]:
+        group = self._file.metadata.row_group(number)
+        spans = []
+        for name in columns:
+            column = _column(group, name)
+            start = min(o for o in (column.dictionary_page_offset, column.data_page_offset) if o)
+            spans.append((start, start + column.total_compressed_size))
+        return _joined(sorted(spans))
+
+
+def _open(reader: ObjectReader, key: str, meter: Meter, budget: ByteBudget) -> _Ranges:
+    def fetch(start: int, length: int) -> bytes:
+        with failing_as(InputReadError, f"reading {key!r}"):
+            data = reader.get_range(key, start, length)
+        meter.add(len(data))
+        return data
+
+    head = fetch(0, WHOLE_BYTES)
+    if len(head) < WHOLE_BYTES:
+        return _Ranges(fetch, len(head), (0, head), keep=budget.take(len(head)))
+    with failing_as(InputReadError, f"reading {key!r}"):
+        info = reader.stat(key)
+    if info is None:
+        raise InputReadError(f"{key!r} vanished while it was read", retryable=True)
+    start = max(0, info.size - _TAIL_BYTES)
+    return _Ranges(fetch, info.size, (start, fetch(start, _TAIL_BYTES)), keep=False)
+
+
+def _parquet_file(ranges: _Ranges, key: str) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(pa.PythonFile(ranges, mode="r"), read_dictionary=[CODE], pre_buffer=False)
+    except pa.ArrowException as error:
+        raise InputReadError(f"{key!r} is no readable Parquet file: {error}") from error
+    finally:
+        ranges.unload()
+    return file
+
+
+class _Ranges(io.RawIOBase):
+    """A seekable file over range reads. Holds what ``load`` fetched until ``unload``; with ``keep``, all of it."""
+
+    def __init__(
+        self, fetch: Callable[[int, int], bytes], size: int, first: tuple[int, bytes], *, keep: bool
+    ) -> None:
+        super().__init__()
+        self._fetch, self._size, self._keep = fetch, size, keep
+        self._held = [first]
+        self._position = 0
+
+    def load(self, spans: Sequence[tuple[int, int]]) -> None:
+        if not self._keep:
+            self._held = [(start, self._fetch(start, end - start)) for start, end in spans]
+
+    def unload(self) -> None:
+        if not self._keep:
+            self._held = []
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = base + offset
+        return self._position
+
+    def read(
+        self, size: int = -1
+    ) -> Any:  # a view of what is held: copying it would cost as much as decoding
+        start = self._position
+        end = self._size if size < 0 else min(start + size, self._size)
+        self._position = max(start, end)
+        for held, data in self._held:
+            if held <= start and end <= held + len(data):
+                return memoryview(data)[start - held : end - held]
+        return self._fetch(start, end - start) if end > start else b""
+
+
+def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans that lie close together become one."""
+    joined = [spans[0]]
+    for start, end in spans[1:]:
+        if start - joined[-1][1] <= _GAP_BYTES:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _column(group: Any, name: str) -> Any:
+    return next(c for c in map(group.column, range(group.num_columns)) if c.path_in_schema == name)
+
+
+def _time_bounds(group: Any, schema: Any) -> tuple[int | None, int | None]:
+    """The time range of a row group in nanoseconds; unknown for texts, whose order is not that of time."""
+    statistics = _column(group, TIME).statistics
+    logical = schema.column(schema.names.index(TIME)).logical_type
+    if statistics is None or not statistics.has_min_max:
+        return None, None
+    if logical.type == "DATE":
+        return statistics.min_raw * _DAY_NS, statistics.max_raw * _DAY_NS
+    if logical.type == "TIMESTAMP":
+        factor = _TO_NS[json.loads(logical.to_json())["timeUnit"]]
+        return statistics.min_raw * factor, statistics.max_raw * factor
+    return None, None
+
+
+def _code_bounds(group: Any) -> tuple[str, str] | None:
+    statistics = _column(group, CODE).statistics
+    if statistics is None or not statistics.has_min_max:
+        return None
+    low, high = statistics.min, statistics.max
+    if isinstance(low, bytes):
+        low, high = low.decode(errors="replace"), high.decode(errors="replace")
+    return (low, high) if isinstance(low, str) else None
+
+
+def _rows(table: pa.Table, series: str | None) -> Chunk:
+    if series is not None:
+        table = table.filter(_is_series(_array(table, CODE), series))
+    return Chunk(to_times(_array(table, TIME)), to_values(_array(table, VALUE)))
+
+
+def _is_series(codes: pa.Array, series: str) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not isinstance(codes, pa.DictionaryArray):
+        return pc.equal(codes, series)
+    return pc.equal(codes.indices, pc.index(codes.dictionary.cast(pa.string()), series))
+
+
+def _array(table: pa.Table, name: str) -> Any:
+    column = table.column(name)
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
