@@ -319,15 +319,12 @@ def _cast(node: exp.Expr) -> exp.Expr:
     if name is None or to.expressions:
         return node
     call = _call(name, node.this)
-    return exp.Anonymous(this="TRY", expressions=[call]) if isinstance(node, exp.TryCast) else call
+    return _try(call) if isinstance(node, exp.TryCast) else call
 
 
-def _try(operator: type[exp.Binary]) -> Callable[[exp.Expr], exp.Expr]:
-    def change(node: exp.Expr) -> exp.Expr:
-        inner = operator(this=node.this.copy(), expression=node.args["expression"].copy())
-        return exp.Anonymous(this="TRY", expressions=[exp.Paren(this=inner)])
-
-    return change
+def _try(node: exp.Expr) -> exp.Expr:
+    """NULL instead of an error."""
+    return exp.Anonymous(this="TRY", expressions=[node])
 
 
 def _as_date(node: exp.Expr) -> exp.Expr:
@@ -367,15 +364,45 @@ def _elapsed(node: exp.Expr) -> exp.Expr:
 
 
 def _extract(node: exp.Expr) -> exp.Expr:
-    part = node.this.name.upper()
+    part, value = node.this.name.upper(), node.expression
+    if part in ("DATE", "TIME"):
+        return exp.cast(value.copy(), part)
+    found = _call("DATE_PART", exp.Literal.string("week" if part == "ISOWEEK" else part.lower()), value)
     if part == "DAYOFWEEK":  # BigQuery: Sunday is 1; DuckDB: Sunday is 0
-        return exp.Paren(this=exp.Add(this=node.copy(), expression=exp.Literal.number(1)))
-    if part == "ISOWEEK":
-        return exp.Extract(this=exp.var("WEEK"), expression=node.expression.copy())
+        return exp.Paren(this=exp.Add(this=found, expression=exp.Literal.number(1)))
     if part in ("MILLISECOND", "MICROSECOND"):  # DuckDB counts from the minute, BigQuery from the second
         size = 1_000 if part == "MILLISECOND" else 1_000_000
-        return exp.Paren(this=exp.Mod(this=node.copy(), expression=exp.Literal.number(size)))
+        return exp.Paren(this=exp.Mod(this=found, expression=exp.Literal.number(size)))
+    return found
+
+
+def _unix_seconds(node: exp.Expr) -> exp.Expr:
+    """BigQuery cuts fractions off towards the past, DuckDB would round them."""
+    return exp.cast(_call("FLOOR", _call("EPOCH", node.this)), exp.DType.BIGINT)
+
+
+def _from_unix(node: exp.Expr) -> exp.Expr:
+    """TIMESTAMP_MILLIS and _MICROS: DuckDB gives them no zone."""
+    if node.args.get("scale") is None:
+        return node
+    return exp.cast(node.copy(), exp.DType.TIMESTAMPTZ)
+
+
+def _local(node: exp.Expr) -> exp.Expr:
+    """FORMAT_TIMESTAMP's zone, which sqlglot drops."""
+    zone = node.args.get("zone")
+    if zone is not None:
+        instant = exp.cast(node.this.this.copy(), exp.DType.TIMESTAMPTZ)
+        node.set("this", exp.AtTimeZone(this=instant, zone=zone.copy()))
+        node.set("zone", None)
     return node
+
+
+def _instant(node: exp.Expr) -> exp.Expr:
+    """PARSE_TIMESTAMP gives an instant; its zone, UTC by default, is dropped by sqlglot."""
+    zone = node.args.get("zone")
+    node.set("zone", None)
+    return exp.AtTimeZone(this=node.copy(), zone=zone.copy() if zone else exp.Literal.string("UTC"))
 
 
 def _rename(node: exp.Expr) -> exp.Expr:
@@ -400,9 +427,18 @@ _REWRITES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.DataType: _decimal,
     exp.Cast: _cast,
     exp.TryCast: _cast,
-    exp.SafeAdd: _try(exp.Add),
-    exp.SafeSubtract: _try(exp.Sub),
-    exp.SafeFunc: lambda node: exp.Anonymous(this="TRY", expressions=[node.this.copy()]),
+    exp.SafeAdd: lambda node: _try(exp.Add(this=node.this.copy(), expression=node.args["expression"].copy())),
+    exp.SafeSubtract: lambda node: _try(
+        exp.Sub(this=node.this.copy(), expression=node.args["expression"].copy())
+    ),
+    exp.SafeMultiply: lambda node: _try(_call("bq_multiply", node.this, node.args["expression"])),
+    exp.SafeNegate: lambda node: _try(exp.Neg(this=exp.Paren(this=node.this.copy()))),
+    exp.SafeFunc: lambda node: _try(node.this.copy()),
+    exp.DateFromUnixDate: _as_date,
+    exp.UnixSeconds: _unix_seconds,
+    exp.UnixToTime: _from_unix,
+    exp.TimeToStr: _local,
+    exp.StrToTime: _instant,
     exp.DateAdd: _as_date,
     exp.DateSub: _as_date,
     exp.DateTrunc: _trunc,

@@ -273,7 +273,6 @@ def _refuse(reason: str) -> Callable[[exp.Expr], str]:
 
 _NODE_CHECKS: Mapping[type[exp.Expr], Callable[[exp.Expr], str | None]] = {
     exp.Dot: _qualified_function,
-    exp.SafeFunc: _qualified_function,
     exp.NetFunc: _qualified_function,
     exp.Parameter: _system_variable,
     exp.Placeholder: _refuse("positional parameters (?) are not allowed; name them: @run_date"),
