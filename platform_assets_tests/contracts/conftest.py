@@ -25,7 +25,9 @@ def _s3_store(request: pytest.FixtureRequest, folder: Path) -> ObjectStore:
     bucket = f"bucket-{uuid.uuid4().hex}"
     connect("s3", aws).create_bucket(Bucket=bucket)
     return S3ObjectStore(
-        S3ObjectStoreSettings(endpoint_url=aws.endpoint_url, bucket=bucket, prefix="home/of tests", part_bytes=5 * 2**20)
+        S3ObjectStoreSettings(
+            endpoint_url=aws.endpoint_url, bucket=bucket, prefix="home/of tests", part_bytes=5 * 2**20
+        )
     )
 
 

@@ -160,7 +160,17 @@ def test_streams_obey_conditions(object_store: ObjectStore, size: int) -> None:
 def test_ranges(object_store: ObjectStore) -> None:
     data = bytes(range(100))
     object_store.put("key", data)
-    for start, length in [(0, 1), (0, 100), (10, 20), (99, 1), (90, 50), (100, 1), (500, 5), (3, 0), (0, 10**9)]:
+    for start, length in [
+        (0, 1),
+        (0, 100),
+        (10, 20),
+        (99, 1),
+        (90, 50),
+        (100, 1),
+        (500, 5),
+        (3, 0),
+        (0, 10**9),
+    ]:
         assert object_store.get_range("key", start, length) == data[start : start + length]
     for start, length in [(-1, 5), (0, -1)]:
         with pytest.raises(DataError):
@@ -211,6 +221,8 @@ def test_polars_reads_only_what_it_needs(object_store: ObjectStore) -> None:
     for key in ["data/part=1/m.parquet", "data/ü ber%20/star*[1].parquet"]:
         object_store.put(key, buffer.getvalue())
         uri, options = object_store.uri(key)
-        scan = pl.scan_parquet(uri, storage_options=dict(options) or None, glob=False, hive_partitioning=False)
+        scan = pl.scan_parquet(
+            uri, storage_options=dict(options) or None, glob=False, hive_partitioning=False
+        )
         found = scan.filter(pl.col("day") >= 9_990).select(pl.col("value").sum()).collect()
         assert found.item() == sum(range(9_990, 10_000))

@@ -9,11 +9,13 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"cloud.google.com/go/pubsub/pstest"
 )
 
 func main() {
+	pstest.SetMinAckDeadline(time.Second) // the service's minimum of ten seconds would only make tests slow
 	server := pstest.NewServer()
 	fmt.Printf("listening on %s\n", server.Addr)
 	stop := make(chan os.Signal, 1)
