@@ -49,7 +49,10 @@ class Limits:
     window: int = 10_000_000
 
 
-def parse(raw: object, kind: str, limits: Limits = Limits()) -> Expression:
+DEFAULT_LIMITS = Limits()
+
+
+def parse(raw: object, kind: str, limits: Limits = DEFAULT_LIMITS) -> Expression:
     """An expression object as JSON gives it → nodes. ``kind`` is the request's ``expressionType``.
 
     Raises ExpressionError with every fault, each at its position (``$.left.operands[1].window: …``).
