@@ -24,6 +24,7 @@ _HERE = "platform_assets.resources"
 ADAPTERS: Mapping[str, Mapping[str, str]] = {
     "warehouse": {
         "duckdb": f"{_HERE}.warehouse.duckdb:DuckDBWarehouse",
+        "bigquery": f"{_HERE}.warehouse.bigquery:BigQueryWarehouse",
     },
     "object_store": {
         "local": f"{_HERE}.object_store.local:LocalObjectStore",
