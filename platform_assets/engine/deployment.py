@@ -54,12 +54,10 @@ class Partitions(Spec):
 
 
 class Limits(Spec):
-    """How much may go on at once, and how many bytes one query may read (None: the warehouse's own limit)."""
+    """How much one run does at once. How many runs go at once is the Dagster instance's to say (``dagster.yaml``),
+    how many bytes a query may read the warehouse's (``maximum_bytes_billed`` in its settings)."""
 
     slices_in_flight: Annotated[int, Field(ge=1, le=256)] = 4
-    concurrent_runs: Annotated[int, Field(ge=1, le=10_000)] = 10
-    concurrent_runs_per_tenant: Annotated[int, Field(ge=1, le=10_000)] = 1
-    maximum_bytes_billed: Annotated[int, Field(ge=1)] | None = None
 
 
 class DeploymentSpec(Spec):
