@@ -12,9 +12,12 @@ from datetime import date
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from platform_assets.engine.errors import ConfigError
+from platform_assets.engine.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from platform_assets.engine.schema.model import Scalar, TableSchema
     from platform_assets.engine.tenancy import TenantSpec
 
 Row: TypeAlias = Mapping[str, Any]
@@ -43,3 +46,33 @@ def function(name: str) -> Function:
     module, _, attribute = FUNCTIONS[name].partition(":")
     found: Function = getattr(import_module(module), attribute)
     return found
+
+
+def compute(
+    name: str,
+    inputs: Mapping[str, pa.Table],
+    slot: Slot,
+    schema: TableSchema,
+    constants: Mapping[str, Scalar],
+) -> pa.RecordBatch:
+    """Run a function on query results; its rows in the columns of ``schema``, ``constants`` (the standard columns)
+    added. DataError for a column the table does not have, a value its type cannot hold, or a null where none may be.
+    """
+    import pyarrow as pa
+
+    from platform_assets.engine.schema.arrow import arrow_schema
+
+    rows = list(function(name)({n: table.to_pylist() for n, table in inputs.items()}, slot))
+    unknown = sorted({column for row in rows for column in row if schema.get(column) is None})
+    if unknown:
+        raise DataError(f"{name} gives column {unknown[0]!r}, which the table does not have")
+    wanted = {n: v for n, v in constants.items() if schema.get(n) is not None}
+    try:
+        batch = pa.RecordBatch.from_pylist([{**row, **wanted} for row in rows], schema=arrow_schema(schema))
+        batch.validate(full=True)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise DataError(f"{name}: {error}") from None
+    for column in batch.schema:
+        if not column.nullable and batch.column(column.name).null_count:
+            raise DataError(f"{name}: {column.name} is null, but REQUIRED")
+    return batch

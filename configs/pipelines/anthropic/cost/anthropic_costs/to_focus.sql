@@ -5,7 +5,7 @@ WITH costs AS (
   SELECT
     starting_at,
     ending_at,
-    CAST(amount_cents * NUMERIC '0.01' AS BIGNUMERIC) AS amount,
+    amount_cents * NUMERIC '0.01' AS amount,
     UPPER(TRIM(currency)) AS currency,
     COALESCE(NULLIF(TRIM(workspace_id), ''), 'default') AS workspace_id,
     NULLIF(TRIM(description), '') AS description,

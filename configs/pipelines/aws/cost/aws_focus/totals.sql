@@ -1,0 +1,11 @@
+-- What the source says, per currency: held against what became of it in gold_reporting.reconciliation.
+SELECT
+  'raw_aws.focus_export' AS SourceTable,
+  UPPER(TRIM(BillingCurrency)) AS BillingCurrency,
+  SUM(BilledCost) AS SourceAmount,
+  COUNT(*) AS SourceRows
+FROM raw_aws.focus_export
+WHERE ingestion_date = @month_start
+  AND GREATEST(LEAST(DATE(ChargePeriodStart), @month_end), @month_start) = @run_date
+GROUP BY
+  UPPER(TRIM(BillingCurrency))
