@@ -238,7 +238,20 @@ def _safe_function(node: exp.Expr) -> str | None:
     return None if isinstance(node.this, same) else f"SAFE.{node.this.sql('bigquery')} has no twin in DuckDB"
 
 
+def _time_travel(node: exp.Expr) -> str | None:
+    return "FOR SYSTEM_TIME AS OF has no twin in DuckDB"
+
+
+def _session(node: exp.Expr) -> str | None:
+    return f"{node.sql('bigquery')} is a matter of the session and has no twin in DuckDB"
+
+
 _MEANING: Mapping[type[exp.Expr], Callable[[exp.Expr], str | None]] = {
+    exp.Version: _time_travel,
+    exp.SessionUser: _session,
+    exp.CurrentUser: _session,
+    exp.CurrentTime: _session,
+    exp.CurrentDatetime: _session,
     exp.Anonymous: _anonymous,
     exp.Cast: _cast_format,
     exp.TryCast: _cast_format,
@@ -405,6 +418,18 @@ def _instant(node: exp.Expr) -> exp.Expr:
     return exp.AtTimeZone(this=node.copy(), zone=zone.copy() if zone else exp.Literal.string("UTC"))
 
 
+def _unnest(node: exp.Expr) -> exp.Expr:
+    """WITH OFFSET counts from 0; DuckDB's WITH ORDINALITY counts from 1, and not for lists of STRUCT."""
+    offset, alias = node.args.get("offset"), node.args.get("alias")
+    if not offset or alias is None or len(node.expressions) != 1:
+        return node
+    items = node.expressions[0]
+    indexes = _call("RANGE", _call("LEN", items))
+    pairs = zip((items, indexes), (*alias.columns, offset), strict=True)
+    columns = [exp.alias_(_call("UNNEST", values), name.copy()) for values, name in pairs]
+    return exp.select(*columns).subquery(f"unnested_{offset.name}")
+
+
 def _rename(node: exp.Expr) -> exp.Expr:
     name = _RENAMED.get(node.name.upper())
     return node if name is None else name(node)
@@ -415,6 +440,7 @@ def _decimal_cast(scale: int) -> Callable[[exp.Expr], exp.Expr]:
 
 
 _RENAMED: Mapping[str, Callable[[exp.Expr], exp.Expr]] = {
+    "ERROR": lambda node: node,
     "IEEE_DIVIDE": lambda node: _call("bq_ieee_divide", *node.expressions),
 }
 
@@ -447,6 +473,7 @@ _REWRITES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.TimestampDiff: _elapsed,
     exp.Extract: _extract,
     exp.Anonymous: _rename,
+    exp.Unnest: _unnest,
     exp.ParseBignumeric: _decimal_cast(18),
     exp.ParseNumeric: _decimal_cast(9),
     exp.Format: lambda node: _call("PRINTF", node.this, *node.expressions),

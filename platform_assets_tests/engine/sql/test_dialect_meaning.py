@@ -5,15 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
 import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlglot import parse_one
 
-from platform_assets.engine.sql.dialect import DUCKDB_MACROS, to_duckdb
+from platform_assets.engine.errors import ConfigError
+from platform_assets.engine.sql.dialect import DUCKDB_MACROS, duckdb_problems, to_duckdb
+from platform_assets.engine.sql.functions import DUCKDB_FUNCTIONS
 
 D = Decimal
 
@@ -267,3 +270,197 @@ def test_scalar(connection: duckdb.DuckDBPyConnection, expression: str, expected
     found = one(connection, expression)
     assert found == expected
     assert isinstance(found, type(expected)) or isinstance(found, float) == isinstance(expected, float)
+
+
+COSTS = """
+WITH costs AS (
+  SELECT 'a' AS service, BIGNUMERIC '1.25' AS amount, 2 AS quantity, DATE '2026-01-01' AS d, 1 AS id UNION ALL
+  SELECT 'a', BIGNUMERIC '2.50', 3, DATE '2026-01-02', 2 UNION ALL
+  SELECT 'b', BIGNUMERIC '0.000000000000000001', 5, DATE '2026-01-02', 3 UNION ALL
+  SELECT NULL, NULL, NULL, DATE '2026-01-03', 4
+)
+"""
+
+# ruff: noqa: E501 - one case a line
+QUERIES: list[tuple[str, list[tuple[Any, ...]]]] = [
+    ("SELECT SUM(amount), SUM(quantity), COUNT(*), COUNT(service) FROM costs", [(D("3.750000000000000001"), 10, 4, 3)]),
+    ("SELECT AVG(amount), AVG(quantity) FROM costs", [(D("1.250000000000000000"), 10 / 3)]),
+    ("SELECT SUM(amount * quantity) / COUNT(*) FROM costs", [(D("2.500000000000000001"),)]),
+    ("SELECT SAFE_DIVIDE(SUM(amount), SUM(quantity)) FROM costs", [(D("0.375"),)]),
+    ("SELECT SUM(quantity) / 4, SUM(quantity) * 2, -SUM(amount) FROM costs", [(2.5, 20, D("-3.750000000000000001"))]),
+    ("SELECT COUNTIF(amount > 1), COUNTIF(service = 'z') FROM costs", [(2, 0)]),
+    ("SELECT MAX(amount) * COUNT(*), ROUND(SUM(amount) / 3, 2) FROM costs", [(D("10"), D("1.25"))]),
+    ("SELECT service, SUM(amount) AS s FROM costs GROUP BY service ORDER BY service",
+     [(None, None), ("a", D("3.75")), ("b", D("0.000000000000000001"))]),
+    ("SELECT id FROM costs ORDER BY service DESC, id", [(3,), (1,), (2,), (4,)]),
+    ("SELECT id FROM costs ORDER BY amount LIMIT 2", [(4,), (3,)]),
+    ("SELECT service, id FROM costs WHERE TRUE QUALIFY ROW_NUMBER() OVER (PARTITION BY service ORDER BY id DESC) = 1 ORDER BY id",
+     [("a", 2), ("b", 3), (None, 4)]),
+    ("SELECT id, SUM(quantity) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM costs ORDER BY id",
+     [(1, 2), (2, 5), (3, 8), (4, 5)]),
+    ("SELECT id, AVG(amount) OVER (PARTITION BY service) FROM costs WHERE service = 'a' ORDER BY id",
+     [(1, D("1.875")), (2, D("1.875"))]),
+    ("SELECT id, amount / SUM(amount) OVER (PARTITION BY service) FROM costs WHERE service = 'a' ORDER BY id",
+     [(1, D("0.333333333333333333")), (2, D("0.666666666666666667"))]),
+    ("SELECT id, LAG(quantity) OVER (ORDER BY id), IFNULL(LAG(amount) OVER (ORDER BY id), 0) * 2 FROM costs ORDER BY id LIMIT 2",
+     [(1, None, D("0")), (2, 2, D("2.5"))]),
+    ("SELECT STRING_AGG(service, '|' ORDER BY id DESC) FROM costs", [("b|a|a",)]),
+    ("SELECT ARRAY_AGG(service IGNORE NULLS ORDER BY id) FROM costs", [(["a", "a", "b"],)]),
+    ("SELECT ARRAY_AGG(DISTINCT service IGNORE NULLS ORDER BY service) FROM costs", [(["a", "b"],)]),
+    ("SELECT MAX_BY(id, quantity), MIN_BY(id, quantity), ANY_VALUE(id HAVING MAX d) FROM costs", [(3, 1, 4)]),
+    ("SELECT LOGICAL_OR(amount > 2), LOGICAL_AND(amount > 2) FROM costs", [(True, False)]),
+    ("SELECT COUNT(DISTINCT service), APPROX_COUNT_DISTINCT(service) FROM costs", [(2, 2)]),
+    ("SELECT APPROX_QUANTILES(quantity, 2)[OFFSET(1)] FROM costs", [(3,)]),
+    ("SELECT APPROX_QUANTILES(quantity, 100)[SAFE_OFFSET(50)] FROM costs", [(3,)]),
+    ("SELECT * EXCEPT (amount, d) FROM costs WHERE id = 1", [("a", 2, 1)]),
+    ("SELECT * REPLACE (quantity * 10 AS quantity) FROM costs WHERE id = 1", [("a", D("1.25"), 20, date(2026, 1, 1), 1)]),
+    ("SELECT c.id, n FROM costs AS c, UNNEST([10, 20]) AS n WHERE c.id = 1 ORDER BY n", [(1, 10), (1, 20)]),
+    ("SELECT x.k, o FROM UNNEST([STRUCT('a' AS k, 1 AS v), STRUCT('b', 2)]) AS x WITH OFFSET AS o ORDER BY o", [("a", 0), ("b", 1)]),
+    ("SELECT c.id, n, o FROM costs AS c, UNNEST([c.quantity, 9]) AS n WITH OFFSET AS o WHERE c.id = 1 ORDER BY o", [(1, 2, 0), (1, 9, 1)]),
+    ("SELECT c.id, n FROM costs AS c LEFT JOIN UNNEST(IF(c.id = 1, [7], [])) AS n WHERE c.id < 3 ORDER BY c.id", [(1, 7), (2, None)]),
+    ("SELECT day, COUNT(c.id) FROM UNNEST(GENERATE_DATE_ARRAY('2026-01-01', '2026-01-04')) AS day "
+     "LEFT JOIN costs AS c ON c.d = day GROUP BY day ORDER BY day",
+     [(date(2026, 1, 1), 1), (date(2026, 1, 2), 2), (date(2026, 1, 3), 1), (date(2026, 1, 4), 0)]),
+    ("SELECT DATE_TRUNC(d, MONTH) AS m, SUM(amount) FROM costs GROUP BY m", [(date(2026, 1, 1), D("3.750000000000000001"))]),
+    ("SELECT id FROM costs AS c WHERE EXISTS (SELECT 1 FROM costs AS o WHERE o.service = c.service AND o.id <> c.id) ORDER BY id",
+     [(1,), (2,)]),
+    ("SELECT id FROM costs WHERE service NOT IN ('a') ORDER BY id", [(3,)]),
+    ("SELECT 1 AS x UNION DISTINCT SELECT 1 UNION ALL SELECT 2 ORDER BY x", [(1,), (2,)]),
+    ("SELECT id FROM costs EXCEPT DISTINCT SELECT id FROM costs WHERE id > 1", [(1,)]),
+    ("SELECT * FROM (SELECT service, quantity FROM costs WHERE service IS NOT NULL) "
+     "PIVOT (SUM(quantity) FOR service IN ('a', 'b'))", [(5, 5)]),
+    ("SELECT IF(GROUPING(service) = 1, 'all', service), SUM(quantity) FROM costs WHERE service IS NOT NULL "
+     "GROUP BY ROLLUP (service) ORDER BY 2, 1", [("a", 5), ("b", 5), ("all", 10)]),
+    ("SELECT DISTINCT service FROM costs ORDER BY service", [(None,), ("a",), ("b",)]),
+    ("SELECT PERCENTILE_CONT(quantity, 0.5) OVER () FROM costs WHERE id = 1", [(2.0,)]),
+    ("SELECT VAR_SAMP(quantity), STDDEV(quantity) FROM costs WHERE id < 3", [(0.5, 0.5**0.5)]),
+    ("SELECT CAST(SUM(amount) AS STRING), CAST(COUNT(*) AS STRING) FROM costs WHERE id < 3", [("3.75", "2")]),
+    ("SELECT DATE_TRUNC(MAX(d), MONTH) FROM costs", [(date(2026, 1, 1),)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("query", "expected"), QUERIES, ids=[q[:60] for q, _ in QUERIES])
+def test_query(connection: duckdb.DuckDBPyConnection, query: str, expected: list[tuple[Any, ...]]) -> None:
+    sql = to_duckdb(f"{COSTS} {query}" if not query.startswith("WITH") else query)
+    assert connection.execute(sql).fetchall() == expected
+
+
+def test_a_list_parameter_keeps_its_type(connection: duckdb.DuckDBPyConnection) -> None:
+    sql = to_duckdb(
+        "SELECT DATE '2026-01-02' IN UNNEST(@days), @rate * 3",
+        (("days", "DATE[]"), ("rate", "DECIMAL(38,18)")),
+    )
+    found = connection.execute(
+        sql, {"days": [date(2026, 1, 1), date(2026, 1, 2)], "rate": D("0.1")}
+    ).fetchall()
+    assert found == [(True, D("0.3"))]
+    assert connection.execute(sql, {"days": [], "rate": D(0)}).fetchall() == [(False, D(0))]
+
+
+ERRORS = [
+    "1 / 0",
+    "BIGNUMERIC '1.5' / 0",
+    "MOD(5, 0)",
+    "9223372036854775807 + 1",
+    "9223372036854775807 * 2",
+    "BIGNUMERIC '99999999999999999999' * 10",
+    "BIGNUMERIC '99999999999999999999' + BIGNUMERIC '99999999999999999999'",
+    "CAST('apple' AS INT64)",
+    "CAST('2026-02-30' AS DATE)",
+]
+
+
+@pytest.mark.parametrize("expression", ERRORS)
+def test_what_bigquery_fails_fails_here_too(connection: duckdb.DuckDBPyConnection, expression: str) -> None:
+    with pytest.raises(duckdb.Error):
+        connection.execute(to_duckdb(f"SELECT {expression}")).fetchall()
+
+
+def test_a_sum_that_leaves_its_digits_is_an_error(connection: duckdb.DuckDBPyConnection) -> None:
+    big = "SELECT SUM(x) FROM UNNEST([BIGNUMERIC '99999999999999999999', BIGNUMERIC '99999999999999999999']) AS x"
+    with pytest.raises(duckdb.Error, match=r"(?i)overflow|out of range"):
+        connection.execute(to_duckdb(big)).fetchall()
+
+
+money = st.decimals("-999999999999", "999999999999", places=18, allow_nan=False)
+
+
+def rounded(value: Decimal) -> Decimal:
+    with localcontext(prec=100):
+        return value.quantize(D(1).scaleb(-18), ROUND_HALF_UP)
+
+
+@settings(max_examples=150, deadline=None)
+@given(a=money, b=st.decimals("-9999999", "9999999", places=18, allow_nan=False))
+def test_products_are_exact_to_18_digits(
+    connection: duckdb.DuckDBPyConnection, a: Decimal, b: Decimal
+) -> None:
+    with localcontext(prec=100):
+        expected = rounded(a * b)
+    assert one(connection, f"BIGNUMERIC '{a}' * BIGNUMERIC '{b}'") == expected
+
+
+@settings(max_examples=150, deadline=None)
+@given(a=money, b=st.decimals("-9999999", "9999999", places=6, allow_nan=False).filter(bool))
+def test_quotients_are_exact_to_18_digits(
+    connection: duckdb.DuckDBPyConnection, a: Decimal, b: Decimal
+) -> None:
+    with localcontext(prec=100):
+        expected = rounded(a / b)
+    assert one(connection, f"BIGNUMERIC '{a}' / BIGNUMERIC '{b}'") == expected
+
+
+NO_TWIN = {
+    "SELECT FARM_FINGERPRINT('a')": "FARM_FINGERPRINT",
+    "SELECT SOUNDEX('a')": "SOUNDEX",
+    "SELECT my_function(1)": "MY_FUNCTION",
+    "SELECT\n  1,\n  foo(2)": "FOO",
+    "SELECT CAST(DATE '2026-01-01' AS STRING FORMAT 'YYYY')": "FORMAT",
+    "SELECT FORMAT('%t', 1)": "FORMAT",
+    "SELECT EXTRACT(WEEK FROM DATE '2026-01-01')": "ISOWEEK",
+    "SELECT EXTRACT(WEEK(MONDAY) FROM DATE '2026-01-01')": "ISOWEEK",
+    "SELECT DATE_TRUNC(DATE '2026-01-01', ISOYEAR)": "ISOYEAR",
+    "SELECT AS STRUCT 1 AS a": "STRUCT",
+    "SELECT AS VALUE 1": "VALUE",
+    "SELECT ARRAY_AGG(x ORDER BY x LIMIT 1) FROM UNNEST([1]) AS x": "LIMIT",
+    "SELECT SESSION_USER()": "SESSION_USER",
+    "SELECT CURRENT_DATETIME()": "CURRENT_DATETIME",
+    "SELECT a FROM r.t FOR SYSTEM_TIME AS OF CURRENT_TIMESTAMP()": "SYSTEM_TIME",
+    "SELECT ERROR(SAFE.SUBSTR('a', 1))": "SAFE",
+    "SELECT read_text('/etc/passwd')": "READ_TEXT",
+    "SELECT getenv('HOME')": "GETENV",
+}
+
+
+@pytest.mark.parametrize(("query", "word"), NO_TWIN.items())
+def test_what_cannot_be_carried_over_is_a_problem_with_its_line(query: str, word: str) -> None:
+    problems = duckdb_problems(parse_one(query, dialect="bigquery"))
+    assert [p.line for p in problems] == [query.count("\n") + 1]
+    assert word in problems[0].reason.upper()
+    with pytest.raises(ConfigError):
+        to_duckdb(query)
+
+
+def test_every_allowed_function_exists(connection: duckdb.DuckDBPyConnection) -> None:
+    """Names of the grammar aside, the list must not promise what DuckDB does not have."""
+    have = {
+        name.upper()
+        for (name,) in connection.execute("SELECT function_name FROM duckdb_functions()").fetchall()
+    }
+    grammar = {
+        "CAST",
+        "TRY_CAST",
+        "TRY",
+        "EXTRACT",
+        "EXISTS",
+        "FILTER",
+        "UNNEST",
+        "ARRAY",
+        "DECIMAL",
+        "STRUCT",
+        "ANY",
+    }
+    grammar |= {"ALL", "PIVOT", "UNPIVOT", "IF", "COALESCE", "NULLIF", "GROUPING"}
+    windows = {"CUME_DIST", "DENSE_RANK", "FIRST_VALUE", "LAG", "LAST_VALUE", "LEAD", "NTH_VALUE", "NTILE"}
+    windows |= {"PERCENT_RANK", "RANK", "ROW_NUMBER"}
+    assert sorted(DUCKDB_FUNCTIONS - have - grammar - windows) == []
