@@ -91,13 +91,15 @@ class Stage:
         return stats
 
     def _transform(self) -> None:
+        self.doors.warehouse.insert_select(self.tenant.tenant, self.table, self.query())
+
+    def query(self) -> BoundSql:
+        """What a transform runs for this slice: its SQL on the tenant's tables, and the standard columns."""
         transform = self.part.step.transform
         assert transform is not None, "a transform step always carries its parsed SQL"
         values = self._parameters()
         bound = bind(transform, self.tenant.tenant, {name: values[name] for name in transform.parameters})
-        self.doors.warehouse.insert_select(
-            self.tenant.tenant, self.table, stamped(bound, self._standard_columns())
-        )
+        return stamped(bound, self._standard_columns())
 
     def _parameters(self) -> dict[str, Typed]:
         """Everything a transform may ask for by ``@name``."""
@@ -168,7 +170,7 @@ class Stage:
         """The one statement of what publishing these rows replaces."""
         destination = self._destination
         equals: list[tuple[str, Scalar]] = [
-            (destination.partition_field, self.day),
+            (_partition_column(self.node), self.day),
             ("x_pipeline", self.part.step.pipeline_id),
         ]
         if self.part.credential:
@@ -176,6 +178,12 @@ class Stage:
         return SliceWrite(
             self.node.spec, self.table, destination.write, Slice(tuple(equals)), tuple(destination.keys)
         )
+
+
+def _partition_column(node: Node) -> str:
+    partitioning = node.spec.partitioning
+    assert partitioning is not None, "every table of a pipeline is partitioned"
+    return partitioning.column
 
 
 def stamped(bound: BoundSql, constants: Mapping[str, Typed]) -> BoundSql:

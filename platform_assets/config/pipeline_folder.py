@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from platform_assets.engine.sql.transform import Transform
 
 _SLICE_COLUMNS = frozenset({"ingestion_date", "x_run_date"})
-_PARTITION_TYPES = frozenset({FieldType.DATE, FieldType.DATETIME, FieldType.TIMESTAMP})
 _UNKEYED_TYPES = frozenset({FieldType.STRUCT, FieldType.JSON, FieldType.FLOAT64, FieldType.BYTES})
 _NUMBERS = frozenset({FieldType.NUMERIC, FieldType.BIGNUMERIC, FieldType.INT64})
 _NO_TEMPLATE = frozenset({"records_path"})
@@ -313,8 +312,6 @@ def _table_spec(pipeline: str, destination: Destination, schema: TableSchema, *,
         column,
         Granularity(destination.partition_granularity),
         destination.partition_expiration_days,
-        # A filter can only be demanded where every slice gives one.
-        require_filter=column in _SLICE_COLUMNS,
     )
     return TableSpec(
         TableName.parse(destination.table),
@@ -329,9 +326,7 @@ def _table_spec(pipeline: str, destination: Destination, schema: TableSchema, *,
 def _table_problems(
     draft: Draft, at: Location, destination: Destination, table: TableSpec
 ) -> Iterator[Problem]:
-    if table.partitioning:
-        column = table.partitioning.column
-        yield from _column_problems(draft, (*at, "partition_field"), column, table.schema, _PARTITION_TYPES)
+    yield from _partition_problems(draft, (*at, "partition_field"), table)
     for name in ("cluster_by", "keys"):
         for index, column in enumerate(getattr(destination, name)):
             types = frozenset(FieldType) - _UNKEYED_TYPES
@@ -341,6 +336,14 @@ def _table_problems(
         what = "the business keys" if destination.write == "merge" else "the idempotency key"
         yield draft.problem((*at, "write"), f"{destination.write} needs keys: {what}")
     yield from _measure_problems(draft, (*at, "measure"), destination, table.schema)
+
+
+def _partition_problems(draft: Draft, at: Location, table: TableSpec) -> Iterator[Problem]:
+    """A slice is found by the partition column, so that column must hold the slice's own date."""
+    column = table.partitioning.column if table.partitioning else ""
+    known = sorted(_SLICE_COLUMNS.intersection(table.schema.names))
+    if column not in known:
+        yield draft.problem(at, f"must be {' or '.join(known)}, not {column!r}", nearest(column, known))
 
 
 def _measure_problems(

@@ -139,8 +139,8 @@ FILES = [
     C('metadata table', 'metadata/schemas/pipeline_runs.json', '', '[{"name": "a", "type": "STRING"}]', '', '', 'needs a column ingestion_date'),
 ]
 TABLES = [
-    C('partition column', PIPELINE, '      write: merge', '      write: merge\n      partition_field: dy', 'partition_field', 'steps[0].destination.partition_field', 'not a column', 'day'),
-    C('partition column of text', PIPELINE, '      write: merge', '      write: merge\n      partition_field: region', 'partition_field', 'steps[0].destination.partition_field', 'is STRING; it must be one of DATE'),
+    C('partition column', PIPELINE, '      write: merge', '      write: merge\n      partition_field: x_rundate', 'partition_field', 'steps[0].destination.partition_field', 'must be ingestion_date or x_run_date', 'x_run_date'),
+    C('partition column that is not the slice', PIPELINE, '      write: merge', '      write: merge\n      partition_field: day', 'partition_field', 'steps[0].destination.partition_field', "not 'day'"),
     C('cluster column', PIPELINE, 'cluster_by: [region]', 'cluster_by: [region, curency]', 'cluster_by', 'steps[0].destination.cluster_by[1]', 'not a column', 'currency'),
     C('cluster by a list', PIPELINE, 'cluster_by: [region]', 'cluster_by: [tags]', 'cluster_by', 'steps[0].destination.cluster_by[0]', 'a list of STRING'),
     C('cluster column twice', PIPELINE, 'cluster_by: [region]', 'cluster_by: [region, region]', 'cluster_by', 'steps[0].destination.cluster_by[1]', 'stands twice'),
