@@ -96,12 +96,11 @@ def _resolve_columns(tree: exp.Expr, schema: TableSchema) -> None:
 
 
 def _prove_portable(tree: exp.Expr, text: str) -> None:
-    from sqlglot.errors import ErrorLevel, SqlglotError
+    from platform_assets.engine.sql.dialect import duckdb_problems
 
-    try:
-        tree.sql("duckdb", unsupported_level=ErrorLevel.RAISE)
-    except SqlglotError as error:
-        raise ConditionError(f"{text!r} does not carry over to DuckDB: {_first_line(error)}") from None
+    problems = duckdb_problems(tree)
+    if problems:
+        raise ConditionError(f"{text!r} does not carry over to DuckDB: {problems[0].reason}")
 
 
 # --- Great Expectations' own form ---

@@ -21,11 +21,14 @@ from platform_assets.engine.quality import distribution as _distribution
 from platform_assets.engine.quality import history as _history
 from platform_assets.engine.quality import multicolumn as _multicolumn
 from platform_assets.engine.quality import reconcile as _reconcile
+from platform_assets.engine.quality import satisfy as _satisfy
 from platform_assets.engine.quality import table as _table
 from platform_assets.engine.quality import texts as _texts
+from platform_assets.engine.quality.aliases import ALIASES, own_word, resolve
 from platform_assets.engine.quality.condition import ConditionError, nearest_name, parse_condition
 from platform_assets.engine.quality.expectation import KINDS, Complaint, Expectation
 from platform_assets.engine.quality.model import Severity, SuiteProblem
+from platform_assets.engine.quality.packs import PACKS, expand, pack_of
 from platform_assets.engine.schema.model import TableSchema
 
 # Importing a family registers its kinds.
@@ -40,12 +43,13 @@ FAMILIES = (
     _contract,
     _history,
     _reconcile,
+    _satisfy,
 )
 
 
 def known_types() -> tuple[str, ...]:
-    """Every ``type`` that a suite may use, sorted."""
-    return tuple(sorted(KINDS))
+    """Every ``type`` that a suite may use, sorted: expectations, short rule types, packs."""
+    return tuple(sorted({*KINDS, *ALIASES, *PACKS}))
 
 
 def parse_suite(
@@ -56,26 +60,53 @@ def parse_suite(
 
     ``tables`` are all logical tables that a suite may compare with; without it those names are not checked.
     """
-    read = [_read(index, entry, schema, tables) for index, entry in enumerate(raw)]
-    problems = [p for _, found in read for p in found]
-    sound = [(i, expectation) for i, (expectation, found) in enumerate(read) if expectation and not found]
+    entries, problems = _expanded(raw, schema)
+    read = [(index, *_read(index, entry, schema, tables)) for index, entry in entries]
+    problems += [problem for _, _, found in read for problem in found]
+    sound = [(index, expectation) for index, expectation, found in read if expectation and not found]
     named, clashes = _name_all(sound)
     return named, problems + clashes
+
+
+def _expanded(
+    raw: Sequence[dict[str, Any]], schema: TableSchema
+) -> tuple[list[tuple[int, dict[str, Any]]], list[SuiteProblem]]:
+    """Entries with their index, each pack replaced by its rules."""
+    entries: list[tuple[int, dict[str, Any]]] = []
+    problems: list[SuiteProblem] = []
+    for index, entry in enumerate(raw):
+        if pack_of(entry) is None:
+            entries.append((index, entry))
+            continue
+        rules, found = expand(index, entry, schema)
+        entries += [(index, rule) for rule in rules]
+        problems += found
+    return entries, problems
 
 
 def _read(
     index: int, entry: dict[str, Any], schema: TableSchema, tables: Mapping[str, TableSchema] | None
 ) -> tuple[Expectation | None, list[SuiteProblem]]:
-    entry = normalised(entry)
-    name = entry.get("type")
+    said = normalised(entry)
+    meant = resolve(said)
+    name = meant.get("type")
     if not isinstance(name, str) or name not in KINDS:
         return None, [SuiteProblem(index, "type", f"unknown expectation {name!r}", nearest_type(name))]
     try:
-        expectation = KINDS[name](**entry)
+        expectation = KINDS[name](**meant)
     except ValidationError as error:
-        return None, list(_validation_problems(index, error, KINDS[name]))
+        complaints = list(_invalid(error, KINDS[name]))
+        return None, _problems(index, said, complaints)
     complaints = [*_complaints(expectation, schema), *_table_complaints(expectation, tables)]
-    return expectation, [SuiteProblem(index, *complaint) for complaint in complaints]
+    return expectation, _problems(index, said, complaints)
+
+
+def _problems(index: int, said: dict[str, Any], complaints: list[Complaint]) -> list[SuiteProblem]:
+    """Complaints in the words that the entry used."""
+    return [
+        SuiteProblem(index, own_word(said.get("type"), argument), reason, nearest)
+        for argument, reason, nearest in complaints
+    ]
 
 
 _OTHER_WORDS = {"expectation_type": "type", "filter": "row_condition"}
@@ -98,9 +129,7 @@ def nearest_type(name: object) -> str | None:
     return nearest_name(name, known_types()) if isinstance(name, str) else None
 
 
-def _validation_problems(
-    index: int, error: ValidationError, cls: type[Expectation]
-) -> Iterator[SuiteProblem]:
+def _invalid(error: ValidationError, cls: type[Expectation]) -> Iterator[Complaint]:
     seen: set[str] = set()
     for item in error.errors(include_url=False):
         name = str(item["loc"][0]) if item["loc"] else "type"
@@ -108,10 +137,10 @@ def _validation_problems(
             continue
         seen.add(name)
         if item["type"] == "extra_forbidden":
-            known = tuple(cls.model_fields)
-            yield SuiteProblem(index, name, "unknown argument", nearest_name(name, known))
+            known = tuple(field.alias or key for key, field in cls.model_fields.items())
+            yield name, "unknown argument", nearest_name(name, known)
         else:
-            yield SuiteProblem(index, name, _reason(item["msg"]))
+            yield name, _reason(item["msg"]), None
 
 
 def _reason(message: str) -> str:

@@ -4,30 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import duckdb
-import sqlglot
 
 from platform_assets.engine.names import TableName
 from platform_assets.engine.quality.audit import compile_audit, judge
 from platform_assets.engine.quality.model import AuditPlan, CheckOutcome
 from platform_assets.engine.quality.suite import parse_suite
 from platform_assets.engine.schema.model import Field, FieldType, Slice, TableSchema
+from platform_assets.engine.sql.dialect import DUCKDB_MACROS, DUCKDB_TYPES, to_duckdb
 from platform_assets.engine.sql.model import BoundSql
 
 TABLE = TableName("acme1281_raw_test", "t")
-DUCK_TYPES = {
-    FieldType.STRING: "VARCHAR",
-    FieldType.INT64: "BIGINT",
-    FieldType.FLOAT64: "DOUBLE",
-    FieldType.NUMERIC: "DECIMAL(38, 9)",
-    FieldType.BIGNUMERIC: "DECIMAL(38, 18)",
-    FieldType.BOOL: "BOOLEAN",
-    FieldType.DATE: "DATE",
-    FieldType.DATETIME: "TIMESTAMP",
-    FieldType.TIMESTAMP: "TIMESTAMPTZ",
-    FieldType.JSON: "JSON",
-    FieldType.BYTES: "BLOB",
-    FieldType.TIME: "TIME",
-}
 
 
 def schema_of(**columns: str) -> TableSchema:
@@ -45,11 +31,13 @@ class Duck:
     ) -> None:
         self.schema, self.table = schema, table
         self.connection = duckdb.connect(config={"threads": 1})
+        for macro in DUCKDB_MACROS:
+            self.connection.execute(macro)
         self.connection.execute(f'CREATE SCHEMA "{table.dataset}"')
         self.add_table(table, schema, rows)
 
     def add_table(self, table: TableName, schema: TableSchema, rows: Sequence[Mapping[str, Any]]) -> None:
-        columns = ", ".join(f'"{f.name}" {DUCK_TYPES[f.type]}' for f in schema.fields)
+        columns = ", ".join(f'"{f.name}" {DUCKDB_TYPES[f.type]}' for f in schema.fields)
         self.connection.execute(f'CREATE TABLE "{table.dataset}"."{table.table}" ({columns})')
         marks = ", ".join("?" for _ in schema.fields)
         values = [[row.get(name) for name in schema.names] for row in rows]
@@ -59,7 +47,11 @@ class Duck:
             )
 
     def rows(self, query: BoundSql) -> list[dict[str, Any]]:
-        sql = sqlglot.transpile(query.sql, read="bigquery", write="duckdb")[0]
+        types = {
+            name: DUCKDB_TYPES[kind] + ("[]" if isinstance(value, tuple) else "")
+            for name, (kind, value) in query.parameters.items()
+        }
+        sql = to_duckdb(query.sql, tuple(types.items()))
         cursor = self.connection.execute(sql, {name: value for name, (_, value) in query.parameters.items()})
         names = [d[0] for d in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

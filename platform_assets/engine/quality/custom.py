@@ -1,0 +1,78 @@
+"""A query of one's own inside the audit: parsed, checked, and only then given real tables.
+
+Refuses whatever a transform may not do either (DDL, scripts, unknown tables, table functions), and parameters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sqlglot import exp
+
+from platform_assets.engine.quality.scope import Scope
+from platform_assets.engine.quality.tree import Measure, table_node
+from platform_assets.engine.sql.dialect import duckdb_problems
+from platform_assets.engine.sql.transform import parse_query, tree_problems
+
+_BATCH = (
+    "batch_of_the_audit.rows"  # a name that no logical table has: datasets are raw_, silver_, gold_, metadata
+)
+_PLACEHOLDER = re.compile(r"\{\s*batch\s*\}")
+
+
+class CustomQueryError(ValueError):
+    """The query cannot be parsed."""
+
+
+def _parse(query: str) -> exp.Query:
+    tree, problems = parse_query(_PLACEHOLDER.sub(_BATCH, query))
+    if problems or not isinstance(tree, exp.Query):
+        raise CustomQueryError(problems[0].reason if problems else "only one SELECT or WITH query is allowed")
+    return tree
+
+
+def problems_of(query: str) -> Iterator[str]:
+    """Why a query cannot be used, in the words of the checks that transforms pass."""
+    try:
+        tree = _parse(query)
+    except CustomQueryError as error:
+        yield str(error)
+        return
+    if not _PLACEHOLDER.search(query):
+        yield "does not read {batch}, the audited rows"
+    if tree.find(exp.Parameter) is not None:
+        yield "parameters are not available in checks"
+    yield from (problem.reason for problem in tree_problems(tree))
+    yield from (problem.reason for problem in duckdb_problems(tree))
+
+
+def tables_of(query: str) -> tuple[str, ...]:
+    """The other logical tables that a query reads, sorted."""
+    names = {_name(table) for table in _parse(query).find_all(exp.Table) if table.args.get("db")}
+    return tuple(sorted(names - {_BATCH}))
+
+
+def _name(table: exp.Table) -> str:
+    return f"{table.db}.{table.name}"
+
+
+def count_of(query: str, on: Scope) -> Measure:
+    """How many rows the query finds, with the slice for ``{batch}`` and physical tables for the rest."""
+    tree = _parse(query)
+    for table in list(tree.find_all(exp.Table)):
+        if table.args.get("db"):
+            table.replace(_given(table, on))
+    return Measure(exp.Count(this=exp.Star()), _as_select(tree))
+
+
+def _given(table: exp.Table, on: Scope) -> exp.Expr:
+    alias = table.alias or table.name
+    if _name(table) == _BATCH:
+        return on.select([exp.Star()]).subquery(alias, copy=False)
+    physical = table_node(on.other(_name(table)).table)
+    return exp.alias_(physical, alias, table=True)
+
+
+def _as_select(tree: exp.Query) -> exp.Select:
+    return tree if isinstance(tree, exp.Select) else exp.select("*").from_(tree.subquery("q_"))
