@@ -32,7 +32,8 @@ Types = frozenset[FieldType] | None
 
 def considered_judgement(seen: Seen, mostly: float) -> Judgement:
     """Rows that were ignored are reported as missing."""
-    rows, considered, unexpected = seen["rows"], seen["considered"], int(seen["unexpected"] or 0)
+    # over no rows at all, a conditional sum is NULL
+    rows, considered, unexpected = seen["rows"], int(seen["considered"] or 0), int(seen["unexpected"] or 0)
     return Judgement(
         success=mostly_success(considered, unexpected, mostly),
         element_count=rows,
