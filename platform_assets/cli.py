@@ -5,9 +5,11 @@ Says what is wrong in one line per problem, with exit code 1; a traceback means 
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +154,62 @@ def schema_generate(config_root: Path | None, deployment: str | None, check: boo
         return
     changed = json_schema.write(root)
     click.echo(f"changed: {', '.join(changed) or 'nothing'}")
+
+
+# --- Runs ---------------------------------------------------------------------------------------------
+
+
+@main.command()
+@_options
+@click.argument("tables", nargs=-1, metavar="[DATASET.TABLE]...")
+@click.option("--tenant", required=True)
+@click.option(
+    "--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="The data date.  [default: yesterday, UTC]"
+)
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def plan(
+    config_root: Path | None,
+    deployment: str | None,
+    tables: tuple[str, ...],
+    tenant: str,
+    day: datetime | None,
+    as_json: bool,
+) -> None:
+    """What a run of these tables (all by default) would create, alter, read and write. Does nothing.
+
+    Exit code 1 where a table cannot be changed to its declared schema.
+    """
+    from platform_assets.commands import planning
+    from platform_assets.commands.validating import load_configuration
+    from platform_assets.resources.bindings import create
+
+    _remember(config_root, deployment)
+    configuration = load_configuration(_settings())
+    binding = configuration.deployment.ports.warehouse
+    warehouse = create("warehouse", binding.kind, binding.settings)
+    date = (day or datetime.now(UTC) - timedelta(days=1)).date()
+    plans = planning.plan_run(configuration, warehouse, tables, tenant, date)
+    if as_json:
+        click.echo(json.dumps([p.as_json() for p in plans], indent=2))
+    else:
+        click.echo("\n".join(planning.lines(plans)) or f"tenant {tenant} runs none of these tables")
+    sys.exit(1 if any(p.refusals for p in plans) else 0)
+
+
+@main.command()
+@_options
+def doctor(config_root: Path | None, deployment: str | None) -> None:
+    """Open every adapter and resolve every secret name. Exit code 1 where one is missing."""
+    from platform_assets.commands.doctor import examine
+    from platform_assets.commands.validating import validate as validated
+
+    _remember(config_root, deployment)
+    failed = 0
+    for finding in examine(validated(_settings())):
+        failed += not finding.ok
+        mark = "ok  " if finding.ok else "FAIL"
+        click.echo(f"{mark} {finding.what}" + ("" if finding.ok else f": {finding.error}"))
+    sys.exit(1 if failed else 0)
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
