@@ -23,7 +23,6 @@ from platform_assets.engine.errors import (
     RejectedError,
     RetryableError,
 )
-from platform_assets.engine.ingestion.plan import check_source
 from platform_assets.engine.ingestion.pull import PullStats, StandardValues, pull
 from platform_assets.engine.ingestion.spec import IngestStep, PipelineSpec, ProviderSpec
 from platform_assets.engine.ingestion.variables import slice_variables
@@ -93,9 +92,8 @@ def fetch(
 
 
 @pytest.mark.parametrize("step_id", sorted(STEPS))
-def test_sources_are_valid_and_columns_stand_in_the_schema(step_id: str) -> None:
+def test_mapped_and_clustered_columns_stand_in_the_schema(step_id: str) -> None:
     step, schema = STEPS[step_id]
-    assert check_source(step.source) == []
     for column in (*step.source.columns, *step.destination.cluster_by):
         assert schema.get(column), f"{step_id}: {column}"
 

@@ -7,9 +7,8 @@ from typing import Any
 
 from platform_assets.engine.errors import ConfigError
 from platform_assets.engine.ingestion.http import HttpRequest
-from platform_assets.engine.ingestion.paths import path_problems
 from platform_assets.engine.ingestion.spec import ParamValue, ProviderSpec, RestSource
-from platform_assets.engine.ingestion.variables import TemplateProblem, check_template, render
+from platform_assets.engine.ingestion.variables import render
 
 
 def first_request(source: RestSource, provider: ProviderSpec, variables: Mapping[str, Any]) -> HttpRequest:
@@ -21,30 +20,6 @@ def first_request(source: RestSource, provider: ProviderSpec, variables: Mapping
         headers=tuple((name, render(text, variables)) for name, text in source.headers.items()),
         json=None if source.body is None else {k: _body(v, variables) for k, v in source.body.items()},
     )
-
-
-def templates(source: RestSource) -> dict[str, str]:
-    """Every template of a source by field (``params.start_time``, ``headers.x``, ``path``)."""
-    found = {"path": source.path, **{f"headers.{k}": v for k, v in source.headers.items()}}
-    for name, values in (("params", source.params), ("body", source.body or {})):
-        for key, value in values.items():
-            texts = value if isinstance(value, list) else [value]
-            found.update({f"{name}.{key}": t for t in texts if isinstance(t, str) and "{" in t})
-    return found
-
-
-def check_source(source: RestSource) -> list[tuple[str, TemplateProblem]]:
-    """What is wrong with a source, as (field, problem): templates, paths, clashes. Empty when nothing is."""
-    found = [(field, p) for field, text in templates(source).items() for p in check_template(text)]
-    for reason in path_problems(source.records_path, source.columns, source.ignore):
-        field, _, words = reason.partition(": ")
-        place = field if field == "records_path" else f"columns.{field}"
-        found.append((place, TemplateProblem(words)))
-    if "://" in source.path:
-        found.append(("path", TemplateProblem("must be relative to the provider's base_url")))
-    if source.body is not None and source.method == "GET":
-        found.append(("body", TemplateProblem("a GET has no body; set method: POST")))
-    return found
 
 
 def _url(provider: ProviderSpec, path: str) -> str:

@@ -132,36 +132,31 @@ class Decoder:
     def batch(self, document: Document, where: str) -> tuple[pa.RecordBatch, Counter[str]]:
         """The page's rows in the table's columns, and how many records had each field that no column takes."""
         count = len(document.records)
-        plucked: dict[tuple[int, tuple[str, ...]], Sequence[Any]] = {}
-        arrays = {c.field.name: self._array(document, c, plucked, where) for c in self._columns}
+        values = _Values(document, where)
+        arrays = {c.field.name: self._array(values, c) for c in self._columns}
         for name, value in self._constants.items():
-            arrays[name] = _constant(value, self.schema.field(name).type, count)
-        extras, unknown = self._leftovers(document, plucked)
+            arrays[name] = pa.repeat(pa.scalar(value, self.schema.field(name).type), count)
+        extras, unknown = self._leftovers(document.records)
         if self._extra:
             arrays[EXTRA_COLUMN] = pa.array(extras, pa.string()) if extras else pa.nulls(count, pa.string())
         return pa.RecordBatch.from_arrays([arrays[n] for n in self.schema.names], schema=self.schema), unknown
 
-    def _array(
-        self, document: Document, column: _Column, plucked: dict[Any, Sequence[Any]], where: str
-    ) -> pa.Array:
-        values = _pluck(document, column.level, column.keys, plucked, where)
+    def _array(self, values: _Values, column: _Column) -> pa.Array:
+        enclosing = column.level < self._depth
+        place = f"{values.where}, {'element' if enclosing else 'record'}"
         shown = ".".join(column.keys) or "."
-        named = "record" if column.level == self._depth else "element"
-        array = to_arrow(column.field, values, lambda i: f"{where}, {named} {i}, {shown}")
-        if column.level == self._depth:
-            return array
-        return array.take(pa.array(_owners_at(document, column.level), pa.int64()))
+        found = values.at(column.level, column.keys)
+        array = to_arrow(column.field, found, lambda i: f"{place} {i}, {shown}")
+        return array.take(values.owners(column.level)) if enclosing else array
 
     # --- Fields nobody mapped ---
 
-    def _leftovers(
-        self, document: Document, plucked: dict[Any, Sequence[Any]]
-    ) -> tuple[list[str | None], Counter[str]]:
-        if self._taken is None or not _any_unknown(document.records, self._taken):
+    def _leftovers(self, records: Sequence[Any]) -> tuple[list[str | None], Counter[str]]:
+        if self._taken is None or not _any_unknown(records, self._taken):
             return [], Counter()
         unknown: Counter[str] = Counter()
         texts: list[str | None] = []
-        for record in document.records:
+        for record in records:
             rest = _leftover(record, self._taken, "", unknown)
             texts.append(json_text(rest).decode() if rest else None)
         return texts, unknown
@@ -198,35 +193,42 @@ def _demand_objects(records: Sequence[Any], path: str, where: str) -> None:
         raise DataError(f"{where}, record {bad}: {path!r} holds {_shape(records[bad])}, not an object")
 
 
-def _pluck(
-    document: Document, level: int, keys: tuple[str, ...], plucked: dict[Any, Sequence[Any]], where: str
-) -> Sequence[Any]:
-    """The values at a path below every element of a level; each prefix is walked once per page."""
-    if not keys:
-        return document.elements[level]
-    if (level, keys) in plucked:
-        return plucked[level, keys]
-    outer, key = _pluck(document, level, keys[:-1], plucked, where), keys[-1]
-    try:
-        values = [None if o is None else o.get(key) for o in outer]
-    except AttributeError:
-        bad = next(i for i, o in enumerate(outer) if o is not None and type(o) is not dict)
-        at = ".".join(keys[:-1])
-        raise DataError(f"{where}, record {bad}, {at}: {_shape(outer[bad])}, not an object") from None
-    plucked[level, keys] = values
-    return values
+class _Values:
+    """What stands at the paths of one page; every path is walked once, for all elements of its level."""
 
+    def __init__(self, document: Document, where: str) -> None:
+        self.where = where
+        self._document = document
+        self._found: dict[tuple[int, tuple[str, ...]], Sequence[Any]] = {}
+        self._owners: dict[int, pa.Array] = {}
 
-def _owners_at(document: Document, level: int) -> Sequence[int]:
-    """For every record, the index of the element of ``level`` that encloses it."""
-    index = document.owners[-1]
-    for owners in reversed(document.owners[level:-1]):
-        index = [owners[i] for i in index]
-    return index
+    def at(self, level: int, keys: tuple[str, ...]) -> Sequence[Any]:
+        """The values at a path below each element of a level; None where it is missing."""
+        if not keys:
+            return self._document.elements[level]
+        if (level, keys) not in self._found:
+            self._found[level, keys] = self._walked(self.at(level, keys[:-1]), keys)
+        return self._found[level, keys]
 
+    def _walked(self, outer: Sequence[Any], keys: tuple[str, ...]) -> Sequence[Any]:
+        key = keys[-1]
+        try:
+            if len(keys) == 1:  # the elements themselves: never null
+                return [o.get(key) for o in outer]
+            return [None if o is None else o.get(key) for o in outer]
+        except AttributeError:
+            bad = next(i for i, o in enumerate(outer) if o is not None and type(o) is not dict)
+            place = f"{self.where}, record {bad}, {'.'.join(keys[:-1]) or '.'}"
+            raise DataError(f"{place}: {_shape(outer[bad])}, not an object") from None
 
-def _constant(value: Scalar, kind: pa.DataType, count: int) -> pa.Array:
-    return pa.repeat(pa.scalar(value, kind), count)
+    def owners(self, level: int) -> pa.Array:
+        """For every record, the index of the element of ``level`` that encloses it."""
+        if level not in self._owners:
+            index = self._document.owners[-1]
+            for owners in reversed(self._document.owners[level:-1]):
+                index = [owners[i] for i in index]
+            self._owners[level] = pa.array(index, pa.int64())
+        return self._owners[level]
 
 
 # --- Unknown fields -----------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ A pipeline is an ordered list of steps, each of which fills one table:
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from platform_assets.engine.spec import Spec
 
@@ -179,6 +179,12 @@ class RestSource(Spec):
     ignore: list[str] = []
     decoder: Identifier | None = None
     max_pages: Annotated[int, Field(ge=1)] = 10_000
+
+    @model_validator(mode="after")
+    def _body_needs_a_post(self) -> Self:
+        if self.body is not None and self.method == "GET":
+            raise ValueError("a GET has no body; set method: POST")
+        return self
 
 
 class SqlSource(Spec):

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from platform_assets.engine.errors import ConfigError, DataError, RetryableError
 from platform_assets.engine.ingestion.http import HttpRequest, HttpResponse
-from platform_assets.engine.ingestion.plan import check_source, first_request
+from platform_assets.engine.ingestion.plan import first_request
 from platform_assets.engine.ingestion.pull import PullStats, StandardValues, pull
 from platform_assets.engine.ingestion.spec import ProviderSpec, RestSource
 from platform_assets.engine.ingestion.variables import slice_variables
@@ -126,18 +127,9 @@ def test_a_path_stays_below_the_base_url(path: str) -> None:
         first_request(source(path=path), PROVIDER, slice_variables(DAY, tenant="abc", credential="c"))
 
 
-def test_a_source_is_checked_before_anything_runs() -> None:
-    bad = source(
-        path="https://x/{{ tennant }}",
-        params={"start": "{{ run_dat }}"},
-        records_path="data[",
-        columns={"n": "a[].b"},
-        body={"x": "{{ credential"},
-    )
-    found = dict(check_source(bad))
-    assert sorted(found) == ["body", "body.x", "columns.n", "params.start", "path", "records_path"]
-    assert found["params.start"].nearest == "run_date"
-    assert check_source(source()) == []
+def test_a_get_has_no_body() -> None:
+    with pytest.raises(ValidationError, match="a GET has no body"):
+        source(body={"x": 1})
 
 
 def test_rows_of_all_pages_with_standard_columns_and_counts() -> None:
