@@ -13,7 +13,8 @@ from sqlglot import exp
 from platform_assets.engine.quality.scope import Scope
 from platform_assets.engine.quality.tree import Measure, table_node
 from platform_assets.engine.sql.dialect import duckdb_problems
-from platform_assets.engine.sql.transform import parse_query, tree_problems
+from platform_assets.engine.sql.statement import parse_query
+from platform_assets.engine.sql.transform import tree_problems
 
 _BATCH = (
     "batch_of_the_audit.rows"  # a name that no logical table has: datasets are raw_, silver_, gold_, metadata

@@ -18,10 +18,10 @@ from platform_assets.engine.errors import ConfigError, Problem
 from platform_assets.engine.names import SHARED_DATASETS, TableName, physical, physical_dataset
 from platform_assets.engine.schema.model import FieldType, Scalar
 from platform_assets.engine.sql.model import BoundSql
+from platform_assets.engine.sql.statement import parse_query
 from platform_assets.engine.sql.transform import (
     Transform,
     dataset_tables,
-    parse_query,
     tree_problems,
 )
 

@@ -18,28 +18,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from types import MappingProxyType
 
-from sqlglot import ErrorLevel, exp, parse_one
+from sqlglot import ErrorLevel, exp
 from sqlglot.dialects.duckdb import DuckDB
-from sqlglot.errors import ParseError, TokenError, UnsupportedError
+from sqlglot.errors import UnsupportedError
 
 from platform_assets.engine.errors import ConfigError, Problem
 from platform_assets.engine.schema.model import FieldType
 from platform_assets.engine.sql.functions import DUCKDB_FUNCTIONS
-
-
-@dataclass(frozen=True, order=True)
-class SqlProblem:
-    """One thing wrong in a query: the line inside its text, why, and the nearest valid name."""
-
-    line: int
-    reason: str
-    nearest: str | None = None
-
+from platform_assets.engine.sql.statement import SqlProblem, parse_query
 
 # Each macro dispatches on the types that only DuckDB knows when it binds the query.
 DUCKDB_MACROS: tuple[str, ...] = (
@@ -124,10 +114,10 @@ def to_duckdb(sql: str, types: tuple[tuple[str, str], ...] = ()) -> str:
 
     Raises ConfigError where the meaning cannot be kept. Needs ``DUCKDB_MACROS`` and a session in UTC to run.
     """
-    try:
-        problems, text = _translate(parse_one(sql, dialect="bigquery"), dict(types))
-    except (ParseError, TokenError) as error:
-        raise ConfigError(f"not SQL: {error}") from error
+    tree, problems = parse_query(sql)
+    text = ""
+    if not problems:
+        problems, text = _translate(tree, dict(types))
     if problems:
         found = tuple(Problem("query", p.line, "", p.reason, p.nearest) for p in problems)
         raise ConfigError("the query cannot run on DuckDB", found)
@@ -310,6 +300,11 @@ def _average(node: exp.Expr) -> exp.Expr:
     return _call("bq_safe_divide", _aggregated(node, exp.Sum), _aggregated(node, exp.Count))
 
 
+def _count_if(node: exp.Expr) -> exp.Expr:
+    """COUNTIF over no rows is 0; DuckDB's count_if is a sum, and NULL there."""
+    return exp.Count(this=exp.Case(ifs=[exp.If(this=node.this.copy(), true=exp.Literal.number(1))]))
+
+
 def _aggregated(node: exp.Expr, aggregate: type[exp.AggFunc]) -> exp.Expr:
     if not isinstance(node, exp.Window):
         return aggregate(this=node.this.copy())
@@ -449,6 +444,7 @@ _REWRITES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Div: _binary("bq_divide"),
     exp.SafeDivide: _binary("bq_safe_divide"),
     exp.Avg: _average,
+    exp.CountIf: _count_if,
     exp.Window: _window,
     exp.DataType: _decimal,
     exp.Cast: _cast,

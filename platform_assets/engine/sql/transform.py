@@ -17,15 +17,13 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import TypeAlias
 
-from sqlglot import exp, parse_one
-from sqlglot.dialects.bigquery import BigQuery
-from sqlglot.errors import ParseError, TokenError
-from sqlglot.tokenizer_core import Token, TokenType
+from sqlglot import exp
 
 from platform_assets.engine.errors import ConfigError, Problem
 from platform_assets.engine.names import IDENTIFIER_PATTERN, SHARED_DATASETS, TableName
 from platform_assets.engine.schema.model import FieldType, TableSchema
-from platform_assets.engine.sql.dialect import SqlProblem, duckdb_problems
+from platform_assets.engine.sql.dialect import duckdb_problems
+from platform_assets.engine.sql.statement import SqlProblem, parse_query
 
 TRANSFORM_PARAMETERS: Mapping[str, FieldType] = {
     "run_date": FieldType.DATE,
@@ -125,49 +123,6 @@ def parse_transform(
     transform = Transform(file, text)
     vars(transform)["tree"] = tree
     return transform
-
-
-# --- The statement, before parsing: scripts and DDL have grammars of their own --------------------------------------
-
-
-def parse_query(text: str) -> tuple[exp.Expr, list[SqlProblem]]:
-    """The tree of one statement; it is empty where there are problems."""
-    problems = _statement_problems(text)
-    if problems:
-        return exp.Expression(), problems
-    try:
-        return parse_one(text, dialect="bigquery"), []
-    except (ParseError, TokenError) as error:
-        return exp.Expression(), _parse_problems(error)
-
-
-def _statement_problems(text: str) -> list[SqlProblem]:
-    """Exactly one statement, and it starts with SELECT, WITH or a bracket."""
-    try:
-        tokens = BigQuery().tokenize(text)
-    except TokenError as error:
-        return [SqlProblem(1, f"not SQL: {error}")]
-    if not tokens:
-        return [SqlProblem(1, "the file holds no statement")]
-    return [*_first_word(tokens[0]), *_after_semicolon(tokens)]
-
-
-def _first_word(token: Token) -> list[SqlProblem]:
-    if token.token_type in (TokenType.SELECT, TokenType.WITH, TokenType.L_PAREN):
-        return []
-    return [SqlProblem(token.line, f"only one SELECT or WITH query is allowed, not {token.text.upper()}")]
-
-
-def _after_semicolon(tokens: list[Token]) -> list[SqlProblem]:
-    ends = [i for i, t in enumerate(tokens) if t.token_type is TokenType.SEMICOLON]
-    rest = [t for t in tokens[ends[0] :] if t.token_type is not TokenType.SEMICOLON] if ends else []
-    return [SqlProblem(rest[0].line, "a second statement follows; one query per file")] if rest else []
-
-
-def _parse_problems(error: ParseError | TokenError) -> list[SqlProblem]:
-    """What the parser said, with its lines."""
-    details = getattr(error, "errors", None) or [{"line": 1, "description": str(error)}]
-    return [SqlProblem(int(d.get("line") or 1), f"not SQL: {d.get('description')}") for d in details]
 
 
 # --- The tree ----------------------------------------------------------------------------------------------------
