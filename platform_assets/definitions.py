@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from platform_assets.assets.automation import pipeline_jobs, pipeline_schedules
+from platform_assets.assets.dead_runs import dead_run_sensors
 from platform_assets.assets.graph import build_nodes
-from platform_assets.assets.history import dead_run_sensor
 from platform_assets.assets.keys import tenant_day_partitions
 from platform_assets.assets.tables import build_tables
 from platform_assets.config import load
@@ -16,7 +16,11 @@ from platform_assets.settings import read_settings
 settings = read_settings()
 today = datetime.now(UTC).date()
 configuration = load(
-    settings.config_root, deployment=settings.deployment, environment=settings.environment, today=today
+    settings.config_root,
+    deployment=settings.deployment,
+    environment=settings.environment,
+    today=today,
+    cache=settings.platform_home / "cache",
 )
 deployment = configuration.deployment
 start = deployment.partitions.first_day(today)
@@ -28,7 +32,6 @@ defs = dg.Definitions(
     assets=[
         build_tables(
             nodes=nodes,
-            pipelines=configuration.pipelines,
             providers=configuration.providers,
             tenants=configuration.tenants,
             metadata_tables=configuration.metadata_tables,
@@ -41,7 +44,7 @@ defs = dg.Definitions(
     schedules=pipeline_schedules(
         configuration.pipelines, jobs, configuration.tenants, start, deployment.schedules_enabled
     ),
-    sensors=[dead_run_sensor(configuration.metadata_tables)],
+    sensors=dead_run_sensors(configuration.metadata_tables["pipeline_runs"], sorted(configuration.tenants)),
     resources={
         port: AdapterResource(port=port, kind=binding.kind, settings=dict(binding.settings))
         for port, binding in deployment.resources().items()

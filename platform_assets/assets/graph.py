@@ -26,7 +26,7 @@ class Part:
     credential: Credential | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Node:
     """One table and everything that writes it. ``writers`` is the owner, or for a union its contributors."""
 
@@ -63,7 +63,7 @@ class Node:
 
     def slice_date(self, day: date) -> date:
         """The date that names the slice holding ``day``: the day, or the first of its month."""
-        monthly = isinstance(self.owner.spec, TransformStep) and self.owner.spec.grain == "month"
+        monthly = getattr(self.owner.spec, "grain", "day") == "month"
         return day.replace(day=1) if monthly else day
 
     def parts(self, tenant: TenantSpec, selected: frozenset[TableName]) -> list[Part]:

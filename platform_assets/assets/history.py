@@ -1,7 +1,7 @@
 """The run history in each tenant's own ``metadata`` dataset: pipeline_runs, step_logs, dq_results.
 
 One row per fact. A run's rows are written RUNNING before its first slice and completed after its last, step and
-quality rows as each table finishes; so a run that dies leaves what it did, and a status sensor completes the rest.
+quality rows every few seconds; so a run that dies leaves what it did, and a status sensor completes the rest.
 All writes merge by key: writing a fact twice leaves it once.
 """
 
@@ -24,6 +24,7 @@ KEYS = {
     "step_logs": ("step_logging_id",),
     "dq_results": ("dq_result_id",),
 }
+FLUSH_SECONDS = 5.0
 Row = dict[str, Any]
 
 
@@ -43,7 +44,7 @@ class RunHistory:
         self._run = run
         self._config_version = config_version
         self._trigger = _trigger(tags)
-        self._started = run.now()
+        self._started = self._flushed = run.now()
         self._runs: dict[tuple[str, str, SliceKey], Row] = {}
         self._rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
         self._worst: dict[tuple[str, str, SliceKey], PartOutcome] = {}
@@ -60,21 +61,25 @@ class RunHistory:
         self._write_runs()
 
     def record(self, outcome: SliceOutcome) -> None:
-        """One step row per writer, one quality row per expectation and writer; ``flush`` writes them."""
+        """One step row per writer, one quality row per expectation and writer; written every few seconds."""
         tenant = outcome.key.tenant
         for part in outcome.parts:
             self._rows[tenant, "step_logs"].append(self._step_row(outcome, part))
             self._rows[tenant, "dq_results"] += self._quality_rows(outcome, part)
             self._note(outcome, part)
+        if (self._run.now() - self._flushed).total_seconds() >= FLUSH_SECONDS:
+            self.flush()
 
     def flush(self) -> None:
         """Write what was recorded since the last time."""
+        self._flushed = self._run.now()
         for (tenant, table), rows in sorted(self._rows.items()):
             self._merge(tenant, table, rows)
         self._rows.clear()
 
     def end(self) -> None:
         """Complete the run rows with what became of each pipeline's slices."""
+        self.flush()
         for key, row in self._runs.items():
             worst = self._worst.get(key)
             failed = worst is not None and worst.status in (Status.FAILED, Status.BLOCKED)

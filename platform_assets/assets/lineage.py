@@ -46,7 +46,7 @@ def column_lineage(node: Node, schemas: Mapping[TableName, TableSchema]) -> dg.T
     """
     sources: dict[str, set[tuple[TableName, str]]] = defaultdict(set)
     for writer in node.writers:
-        if writer.transform is not None:
+        if writer.transform is not None and writer.spec.type == "transform":
             for column, origins in writer.transform.column_lineage(schemas).items():
                 sources[column] |= set(origins)
     if not sources:

@@ -3,17 +3,20 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 import dagster as dg
 
 from platform_assets.assets.graph import Node
 from platform_assets.assets.keys import table_key
 from platform_assets.assets.outcomes import PartOutcome, SliceOutcome
+from platform_assets.engine.quality.expectation import Expectation
 from platform_assets.engine.quality.model import CheckOutcome
 from platform_assets.engine.quality.results import check_name
 
 PREVIEW_COLUMNS = 12
+EVALUATIONS_PER_TABLE = 100
+Found: TypeAlias = tuple[PartOutcome, CheckOutcome]
 
 
 def materialization(
@@ -29,39 +32,56 @@ def materialization(
     )
 
 
-def check_evaluations(node: Node, outcome: SliceOutcome) -> Iterator[dg.AssetCheckEvaluation]:
+def check_evaluations(node: Node, outcomes: Sequence[SliceOutcome]) -> Iterator[dg.AssetCheckEvaluation]:
     """One evaluation per expectation and slice; of a slice with several writers it passes if all of them pass.
 
+    Recording an evaluation takes Dagster milliseconds, so a run over many slices records each failure, and what passed
+    once per expectation for the newest slice. ``metadata.dq_results`` always has every one.
     A slice that never came to its audit gives none: what did not run neither passed nor failed.
     """
-    audited = [part for part in outcome.parts if part.audited.checks]
+    results = [(outcome, check, found) for outcome in outcomes for check, found in _results(node, outcome)]
+    if len(results) <= EVALUATIONS_PER_TABLE:
+        shown = results
+    else:
+        newest = {check.name: (outcome, check, found) for outcome, check, found in results if _passed(found)}
+        shown = [*newest.values(), *(result for result in results if not _passed(result[2]))]
+    for outcome, check, found in shown:
+        yield _evaluation(node, outcome, check_name(check), found)
+
+
+def _results(node: Node, outcome: SliceOutcome) -> Iterator[tuple[Expectation, list[Found]]]:
     for expectation in node.suite:
-        results = [
-            (part, c) for part in audited for c in part.audited.checks if c.expectation_id == expectation.name
+        found = [
+            (p, c) for p in outcome.parts for c in p.audited.checks if c.expectation_id == expectation.name
         ]
-        if results:
-            yield _evaluation(node, outcome, check_name(expectation), results)
+        if found:
+            yield expectation, found
+
+
+def _passed(found: Sequence[Found]) -> bool:
+    return all(check.success for _, check in found)
 
 
 def _evaluation(
-    node: Node, outcome: SliceOutcome, name: str, results: Sequence[tuple[PartOutcome, CheckOutcome]]
+    node: Node, outcome: SliceOutcome, name: str, found: Sequence[Found]
 ) -> dg.AssetCheckEvaluation:
-    first = next((c for _, c in results if not c.success), results[0][1])
+    first = next((c for _, c in found if not c.success), found[0][1])
     metadata: dict[str, Any] = {
         "severity": str(first.severity),
-        "unexpected_count": sum(c.unexpected_count or 0 for _, c in results),
-        "element_count": sum(c.element_count or 0 for _, c in results),
+        "unexpected_count": sum(c.unexpected_count or 0 for _, c in found),
+        "element_count": sum(c.element_count or 0 for _, c in found),
         "observed_value": str(first.observed_value),
+        "sql": dg.MetadataValue.md(f"```sql\n{first.sql}\n```"),
     }
-    rows = [row for part, c in results for row in part.audited.failing_rows.get(c.expectation_id, ())]
+    rows = [row for part, c in found for row in part.audited.failing_rows.get(c.expectation_id, ())]
     if rows:
         metadata["failing_rows"] = dg.MetadataValue.md(render_rows(rows))
     return dg.AssetCheckEvaluation(
         asset_key=table_key(node.table),
         check_name=name,
-        passed=all(c.success for _, c in results),
+        passed=_passed(found),
         severity=dg.AssetCheckSeverity.ERROR if first.severity == "critical" else dg.AssetCheckSeverity.WARN,
-        description=f"{first.type}: {'ok' if first.success else 'failed'}",
+        description=first.error or f"{first.type}: {'ok' if first.success else 'failed'}",
         metadata=metadata,
         partition=str(outcome.key),
     )

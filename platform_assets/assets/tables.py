@@ -8,6 +8,7 @@ its own with its own lineage, checks, partitions and metadata, and any subset ca
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 
 import dagster as dg
 
@@ -41,6 +42,7 @@ def build_tables(
 ) -> dg.AssetsDefinition:
     """The op that fills every declared table, slice by slice, in the order of their lineage."""
     schemas = {node.table: node.spec.schema for node in nodes}
+    lineage = cache(lambda node: column_lineage(node, schemas))
 
     @dg.multi_asset(
         name=OP_NAME,
@@ -65,16 +67,16 @@ def build_tables(
         statuses: Statuses = {}
         history.begin(selected, keys, tenants)
         for node in selected:
-            lineage = column_lineage(node, schemas)
+            outcomes: list[SliceOutcome] = []
             for outcome in runner.run_node(node, keys, statuses):
+                outcomes.append(outcome)
                 statuses[outcome.table, outcome.key] = outcome.status
                 context.log.log("ERROR" if outcome.status in BAD else "INFO", str(outcome))
                 history.record(outcome)
                 if outcome.status is Status.PUBLISHED:
-                    yield materialization(node, outcome, run.run_id, lineage)
-                yield from check_evaluations(node, outcome)
-                failures += [outcome] if outcome.status in BAD else []
-            history.flush()
+                    yield materialization(node, outcome, run.run_id, lineage(node))
+            yield from check_evaluations(node, outcomes)
+            failures += [outcome for outcome in outcomes if outcome.status in BAD]
         history.end()
         if failures:
             # Retrying the step would run the good slices again: what failed is asked for anew, slice by slice.
