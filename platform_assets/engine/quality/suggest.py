@@ -11,12 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from platform_assets.engine.names import TableName
 from platform_assets.engine.quality.values import EQUATABLE, NUMBERS, ORDERED
 from platform_assets.engine.schema.model import Field, FieldType, Mode, Slice, TableSchema
 from platform_assets.engine.sql.model import BoundSql
+
+if TYPE_CHECKING:
+    from platform_assets.engine.quality.scope import Scope
+    from platform_assets.engine.quality.tree import Expr
 
 FEW_VALUES = 20
 _ENOUGH_ROWS = 10
@@ -72,11 +76,11 @@ def profiled(schema: TableSchema) -> list[Field]:
     ]
 
 
-def _statistics(scope: Any, field: Field) -> dict[str, Any]:
+def _statistics(scope: Scope, field: Field) -> dict[str, Expr]:
     from sqlglot import exp
 
     known = scope.known(field.name)
-    found = {
+    found: dict[str, Expr] = {
         "known": scope.count_known(field.name),
         "distinct": exp.Count(this=exp.Distinct(expressions=[known])),
     }
@@ -107,10 +111,10 @@ def values_query(
     from platform_assets.engine.quality.tree import name_of
 
     scope = Scope(Source(table, schema, slice), Binder())
-    branches = []
+    branches: list[exp.Select] = []
     for column in profile.columns:
         if _closed(column, profile.rows):
-            counted = scope.value_counts([column.field.name], [scope.present(column.field.name)])
+            counted = scope.over.value_counts([column.field.name], [scope.present(column.field.name)])
             name = exp.alias_(scope.bind(column.field.name, FieldType.STRING), "column_name")
             selected = exp.select(name, exp.alias_(name_of("v0"), "value_"))
             branches.append(selected.from_(counted.subquery(f"c{len(branches)}", copy=False)))

@@ -69,7 +69,9 @@ def _bool(value: Value) -> Scalar:
 
 def _date(value: Value) -> Scalar:
     if isinstance(value, datetime):
-        return value.date() if value.time() == datetime.min.time() else value
+        if value.time() != datetime.min.time():
+            raise ValueError("is a moment, not a day")
+        return value.date()
     return value if isinstance(value, date) else date.fromisoformat(_as_text(value))
 
 
@@ -127,9 +129,5 @@ def _plain(error: ValueError) -> str:
 
 
 def bound_type(value: Scalar, kind: FieldType) -> FieldType:
-    """The parameter type of a coerced value: an INT64 column may meet a fraction, a DATE a moment."""
-    if kind is FieldType.INT64 and isinstance(value, float):
-        return FieldType.FLOAT64
-    if kind is FieldType.DATE and isinstance(value, datetime):
-        return FieldType.DATETIME
-    return kind
+    """The parameter type of a coerced value: an INT64 column may meet a fraction."""
+    return FieldType.FLOAT64 if kind is FieldType.INT64 and isinstance(value, float) else kind

@@ -1,6 +1,7 @@
 """Runs compiled audits in a real DuckDB, on tables made from Python rows."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -23,28 +24,30 @@ def schema_of(**columns: str) -> TableSchema:
     )
 
 
+@cache
+def connection() -> duckdb.DuckDBPyConnection:
+    """One database for all tests of a process: defining the macros takes longer than most tests."""
+    made = duckdb.connect(config={"threads": 1})
+    for macro in DUCKDB_MACROS:
+        made.execute(macro)
+    return made
+
+
 class Duck:
-    """One table in memory."""
+    """A table in memory. Making another one of the same name replaces it."""
 
     def __init__(
         self, schema: TableSchema, rows: Sequence[Mapping[str, Any]], table: TableName = TABLE
     ) -> None:
         self.schema, self.table = schema, table
-        self.connection = duckdb.connect(config={"threads": 1})
-        for macro in DUCKDB_MACROS:
-            self.connection.execute(macro)
-        self.connection.execute(f'CREATE SCHEMA "{table.dataset}"')
-        self.add_table(table, schema, rows)
-
-    def add_table(self, table: TableName, schema: TableSchema, rows: Sequence[Mapping[str, Any]]) -> None:
+        self.connection = connection()
         columns = ", ".join(f'"{f.name}" {DUCKDB_TYPES[f.type]}' for f in schema.fields)
-        self.connection.execute(f'CREATE TABLE "{table.dataset}"."{table.table}" ({columns})')
-        marks = ", ".join("?" for _ in schema.fields)
-        values = [[row.get(name) for name in schema.names] for row in rows]
-        if values:
-            self.connection.executemany(
-                f'INSERT INTO "{table.dataset}"."{table.table}" VALUES ({marks})', values
-            )
+        self.connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{table.dataset}"')
+        self.connection.execute(f'CREATE OR REPLACE TABLE "{table.dataset}"."{table.table}" ({columns})')
+        if rows:
+            marks = ", ".join(f"({', '.join('?' for _ in schema.fields)})" for _ in rows)
+            values = [row.get(name) for row in rows for name in schema.names]
+            self.connection.execute(f'INSERT INTO "{table.dataset}"."{table.table}" VALUES {marks}', values)
 
     def rows(self, query: BoundSql) -> list[dict[str, Any]]:
         types = {

@@ -1,5 +1,6 @@
 """Bad suites: every problem, with the argument and the nearest valid name."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -24,6 +25,12 @@ BAD: list[tuple[dict[str, Any], str, str, str | None]] = [
     ({"type": BETWEEN, "column": "amount", "min_value": 10**20}, "min_value", "20 digits", None),
     ({"type": BETWEEN, "column": "name", "min_value": 1}, "min_value", "not text", None),
     ({"type": BETWEEN, "column": "day", "min_value": "soon"}, "min_value", "not an ISO date", None),
+    (
+        {"type": BETWEEN, "column": "day", "min_value": datetime(2026, 1, 1, 12)},
+        "min_value",
+        "not a day",
+        None,
+    ),
     ({"type": BETWEEN, "column": "extra", "min_value": 1}, "column", "'extra' is JSON", None),
     (
         {"type": BETWEEN, "column": "units", "min_value": 1, "mostly": 1.5},
