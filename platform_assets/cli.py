@@ -80,12 +80,8 @@ def _remember(config_root: Path | None, deployment: str | None = None) -> None:
 
 @main.command()
 @_options
-@click.argument("files", nargs=-1, type=click.Path())
-def validate(config_root: Path | None, deployment: str | None, files: tuple[str, ...]) -> None:
-    """Check everything below configs/ and report every problem at once.
-
-    FILES are ignored: pre-commit names the files that changed, but a file is only right together with all others.
-    """
+def validate(config_root: Path | None, deployment: str | None) -> None:
+    """Check everything below configs/ and report every problem at once."""
     from platform_assets.commands import validating
 
     _remember(config_root, deployment)

@@ -18,6 +18,7 @@ def load_configuration(settings: Settings) -> Configuration:
         deployment=settings.deployment,
         environment=settings.environment,
         today=datetime.now(UTC).date(),
+        cache=settings.platform_home / "cache",
     )
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import platform_assets.engine.sql
+from platform_assets.engine.errors import ConfigError
 from platform_assets.engine.names import TableName
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _remembered(file: str, text: str, known: Any) -> Transform | None:
     try:
         tables = tuple(TableName.parse(name) for name in known["tables"])
         columns = tuple(str(name) for name in known["columns"])
-    except (TypeError, KeyError, AttributeError):
+    except (TypeError, KeyError, AttributeError, ConfigError):
         return None
     return Transform.checked_before(file, text, tables, columns)
 
