@@ -289,6 +289,7 @@ QUERIES: list[tuple[str, list[tuple[Any, ...]]]] = [
     ("SELECT SAFE_DIVIDE(SUM(amount), SUM(quantity)) FROM costs", [(D("0.375"),)]),
     ("SELECT SUM(quantity) / 4, SUM(quantity) * 2, -SUM(amount) FROM costs", [(2.5, 20, D("-3.750000000000000001"))]),
     ("SELECT COUNTIF(amount > 1), COUNTIF(service = 'z') FROM costs", [(2, 0)]),
+    ("SELECT COUNTIF(amount > 1), COUNT(*) FROM costs WHERE id > 9", [(0, 0)]),
     ("SELECT MAX(amount) * COUNT(*), ROUND(SUM(amount) / 3, 2) FROM costs", [(D("10"), D("1.25"))]),
     ("SELECT service, SUM(amount) AS s FROM costs GROUP BY service ORDER BY service",
      [(None, None), ("a", D("3.75")), ("b", D("0.000000000000000001"))]),
