@@ -1,0 +1,169 @@
+"""OpenAI's costs, from the answer as OpenAI sends it to FOCUS rows."""
+
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from platform_assets_tests.pipelines.bench import Bench, failed
+from platform_assets_tests.pipelines.provider import pull_pages
+
+DAY = date(2026, 1, 31)
+START, END = datetime(2026, 1, 31, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
+
+
+def charge(amount, **changes):
+    row = {"start_time": START, "end_time": END, "amount_value": Decimal(amount), "amount_currency": "usd"}
+    return {**row, "project_id": "proj_a", "line_item": "gpt-4o, input", **changes}
+
+
+def focus(bench, *rows, day=DAY):
+    assert failed(bench.land("openai_costs", "costs", day, rows)) == []
+    checks = bench.transform("openai_costs", "to_focus", day)
+    assert failed(checks) == []
+    return bench.rows("SELECT * FROM silver_cost.focus_costs ORDER BY BilledCost")
+
+
+def test_sixteen_decimals_survive(bench):
+    [row] = focus(bench, charge("0.0600000000000001"))
+    assert row["BilledCost"] == row["EffectiveCost"] == row["ListCost"] == Decimal("0.0600000000000001")
+
+
+def test_periods_end_exclusively_and_the_billing_month_is_the_calendars(bench):
+    [row] = focus(bench, charge("1"))
+    assert (row["ChargePeriodStart"], row["ChargePeriodEnd"]) == (START, END)
+    assert (row["BillingPeriodStart"], row["BillingPeriodEnd"]) == (datetime(2026, 1, 1, tzinfo=UTC), END)
+
+
+def test_currencies_are_upper_case_and_stay_apart(bench):
+    focus(bench, charge("1"), charge("2", amount_currency="eur"), charge("4", amount_currency="Usd"))
+    bench.transform("cost_reporting", "daily_spend", DAY)
+    totals = bench.rows(
+        "SELECT BillingCurrency AS c, SUM(BilledCost) AS s FROM gold_reporting.daily_spend GROUP BY 1 ORDER BY 1"
+    )
+    assert totals == [{"c": "EUR", "s": Decimal(2)}, {"c": "USD", "s": Decimal(5)}]
+
+
+def test_a_negative_row_without_a_project_is_a_credit_and_is_kept(bench):
+    credit, correction, usage = focus(
+        bench,
+        charge("-5", project_id=None, line_item=None, quantity=Decimal(3), quantity_unit="tokens"),
+        charge("-1"),
+        charge("9"),
+    )
+    assert [r["ChargeCategory"] for r in (credit, correction, usage)] == ["Credit", "Usage", "Usage"]
+    assert (credit["ConsumedQuantity"], credit["ChargeFrequency"]) == (None, "One-Time")
+    bench.transform("cost_reporting", "monthly_spend", DAY.replace(day=1))
+    assert bench.value("SELECT SUM(BilledCost) AS s FROM gold_reporting.monthly_spend") == Decimal(3)
+
+
+@pytest.mark.parametrize(
+    ("line_item", "sku", "meter", "model", "token_type"),
+    [
+        ("gpt-4o-mini, input", "gpt-4o-mini, input", "input", "gpt-4o-mini", "input"),
+        ("gpt-4o, cached input", "gpt-4o, cached input", "cached input", "gpt-4o", "cached input"),
+        ("assistants api | file search", "assistants api | file search", "file search", None, None),
+        ("input_tokens", "input_tokens", "input_tokens", None, None),
+        ("", None, None, None, None),
+        ("   ", None, None, None, None),
+        (None, None, None, None, None),
+    ],
+)
+def test_line_items(bench, line_item, sku, meter, model, token_type):
+    [row] = focus(bench, charge("1", line_item=line_item))
+    assert (row["SkuId"], row["SkuMeter"], row["x_Model"], row["x_TokenType"]) == (sku, meter, model, token_type)
+    assert row["ChargeDescription"] == (sku or "OpenAI API")
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [("1000_tokens", "1000 Tokens"), ("gibibyte_hours", "GiB-Hours"), ("widgets", "widgets"), ("", None)],
+)
+def test_units(bench, unit, expected):
+    [row] = focus(bench, charge("1", quantity=Decimal("2.5"), quantity_unit=unit))
+    assert (row["PricingQuantity"], row["PricingUnit"]) == (Decimal("2.5"), expected)
+
+
+def test_a_day_restated_to_nothing_leaves_nothing(bench):
+    assert len(focus(bench, charge("1"), charge("2"))) == 2
+    assert focus(bench) == []
+    bench.transform("cost_reporting", "daily_spend", DAY)
+    assert bench.value("SELECT COUNT(*) AS n FROM gold_reporting.daily_spend") == 0
+
+
+def test_a_second_pull_replaces_the_day_and_only_the_day(bench):
+    focus(bench, charge("1"))
+    focus(bench, charge("7"), day=date(2026, 2, 1))
+    rows = focus(bench, charge("3"))
+    assert [r["BilledCost"] for r in rows] == [3, 7]
+
+
+def test_two_credentials_live_side_by_side(bench):
+    bench.land("openai_costs", "costs", DAY, [charge("1")], credential="default")
+    bench.land("openai_costs", "costs", DAY, [charge("2")], credential="second")
+    bench.land("openai_costs", "costs", DAY, [charge("4")], credential="second")
+    bench.transform("openai_costs", "to_focus", DAY)
+    rows = bench.rows("SELECT x_credential AS c, BillingAccountId AS a, BilledCost AS b FROM silver_cost.focus_costs")
+    assert sorted((r["c"], r["a"], r["b"]) for r in rows) == [
+        ("default", "openai:default", 1),
+        ("second", "openai:second", 4),
+    ]
+
+
+AMOUNTS = st.decimals("-1000000", "1000000", places=16)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(AMOUNTS, st.sampled_from(["usd", "EUR", "inr"])), max_size=20))
+def test_every_total_agrees_to_the_last_digit(tmp_path_factory, charges):
+    bench = Bench(tmp_path_factory.mktemp("warehouse"))
+    focus(bench, *(charge(amount, amount_currency=currency) for amount, currency in charges))
+    bench.transform("openai_costs", "totals", DAY)
+    checks = bench.transform("cost_reporting", "reconciliation", DAY)
+    assert failed(checks) == [] and failed(checks, "warning") == []
+    bench.transform("cost_reporting", "daily_spend", DAY)
+    expected = {}
+    for amount, currency in charges:
+        expected[currency.upper()] = expected.get(currency.upper(), 0) + amount
+    gold = bench.rows("SELECT BillingCurrency AS c, SUM(BilledCost) AS s FROM gold_reporting.daily_spend GROUP BY 1")
+    assert {r["c"]: r["s"] for r in gold} == expected
+
+
+# --- From the wire ----------------------------------------------------------------------------------
+
+
+def answer(results, has_more=False, next_page=None):
+    bucket = {"object": "bucket", "start_time": 1769817600, "end_time": 1769904000, "results": results}
+    page = {"object": "page", "data": [bucket], "has_more": has_more, "next_page": next_page}
+    return json.dumps(page).replace('"@', "").replace('@"', "")
+
+
+def result(value, **fields):
+    amount = {"value": value, "currency": "usd"}
+    return {"object": "organization.costs.result", "amount": amount, "line_item": None, "project_id": "p", **fields}
+
+
+def test_amounts_come_as_numbers_or_as_texts_and_lose_no_digit(bench, httpserver):
+    page = answer([result("@0.1234567890123456@"), result("12.50"), result(3)])
+    pull_pages(bench, httpserver, "openai_costs", "costs", DAY, [page])
+    bench.transform("openai_costs", "to_focus", DAY)
+    rows = bench.rows("SELECT BilledCost AS b FROM silver_cost.focus_costs ORDER BY 1")
+    assert [r["b"] for r in rows] == [Decimal("0.1234567890123456"), Decimal(3), Decimal("12.5")]
+
+
+def test_fields_that_appear_without_notice_are_kept_and_fail_nothing(bench, httpserver):
+    page = answer([result(1, user_id="user-1", api_source="agents_api")])
+    stats = pull_pages(bench, httpserver, "openai_costs", "costs", DAY, [page])
+    assert stats.unknown_fields == {"user_id": 1, "api_source": 1}
+    extra = bench.value("SELECT x_extra FROM raw_openai.costs")
+    assert json.loads(extra) == {"user_id": "user-1", "api_source": "agents_api"}
+
+
+def test_all_pages_are_read_and_a_page_without_results_is_a_page(bench, httpserver):
+    pages = [answer([result(1)], True, "a"), answer([], True, "b"), answer([result(2)])]
+    stats = pull_pages(bench, httpserver, "openai_costs", "costs", DAY, pages)
+    assert (stats.requests, stats.records, stats.complete) == (3, 2, True)
+    assert bench.value("SELECT SUM(amount_value) AS s FROM raw_openai.costs") == 3
