@@ -30,6 +30,7 @@ class RunRecord(Spec):
     run_id: str
     metric_code: str
     started_at: datetime
+    recorded_at: datetime
     phase: Literal["started", "succeeded", "failed"]
     error_code: ErrorCode | None = None
     duration_seconds: float = 0.0
@@ -40,13 +41,11 @@ class RunRecord(Spec):
         return self.model_dump_json().encode()
 
     def key(self, prefix: str) -> str:
-        """Ordered by time, so that a reader continues where it stopped; one key per attempt and phase."""
-        time = self.started_at.astimezone(UTC)
-        name = hashlib.sha256(
-            f"{self.run_id}\n{self.metric_code}".encode(errors="backslashreplace")
-        ).hexdigest()[:16]
-        end = "start" if self.phase == "started" else "end"
-        return f"{prefix}/{time:%Y-%m-%d}/{time:%H%M%S%f}-{name}-{end}.json"
+        """In the order of recording, so that a reader continues where it stopped; one key per attempt and phase."""
+        time = self.recorded_at.astimezone(UTC)
+        identity = f"{self.run_id}\n{self.metric_code}\n{self.started_at.isoformat()}"
+        name = hashlib.sha256(identity.encode(errors="backslashreplace")).hexdigest()[:16]
+        return f"{prefix}/{time:%Y-%m-%d}/{time:%H%M%S%f}-{name}-{self.phase}.json"
 
 
 def parse_record(data: bytes) -> RunRecord:

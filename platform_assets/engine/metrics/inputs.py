@@ -33,6 +33,7 @@ from platform_assets.engine.metrics.request import DatasetSource, SeriesInput
 
 _CHUNK_ROWS = 65_536  # small files are put together up to this
 _AHEAD_ROWS = 1_048_576  # decoded ahead of use, per series
+_INLINE_ROWS = 16_384  # decoding this much takes less time than handing it to a thread
 _UNKNOWN = (-(2**63), 2**63)
 
 
@@ -117,8 +118,9 @@ def locate(
     _check_catalog(codes, chosen, datasets)
     everywhere = any(code not in chosen for code in codes)
     names = sorted(name for name in datasets if everywhere or name in {chosen[c] for c in codes})
-    found = executor.map(lambda name: _manifest(datasets[name], reader), names)
-    manifests = dict(zip(names, found, strict=True))
+    sources = [datasets[name] for name in names]
+    in_parallel = executor.map if len(names) > 1 else map
+    manifests = dict(zip(names, in_parallel(lambda source: _manifest(source, reader), sources), strict=True))
     return tuple(_files_of(code, chosen.get(code), manifests, datasets) for code in codes)
 
 
@@ -182,12 +184,19 @@ class _Decoder:
         with self._lock:
             if key not in self._running:
                 wanted = tuple(self._wanted[key])
-                self._running[key] = self._executor.submit(piece.source.read, piece.group, wanted)
+                self._running[key] = self._submit(piece, wanted)
             future = self._running[key]
             self._wanted[key].remove(series)
             if not self._wanted[key]:
                 del self._running[key]
         return future
+
+    def _submit(self, piece: _Piece, wanted: Sequence[str]) -> Future[Mapping[str, Chunk]]:
+        if not piece.source.in_memory or piece.group.rows > _INLINE_ROWS:
+            return self._executor.submit(piece.source.read, piece.group, wanted)
+        done: Future[Mapping[str, Chunk]] = Future()
+        done.set_result(piece.source.read(piece.group, wanted))
+        return done
 
 
 def _identity(piece: _Piece) -> tuple[str, int]:

@@ -15,6 +15,8 @@ from platform_assets.engine.metrics.failures import ManifestError
 from platform_assets.engine.metrics.inputs import SeriesSummary
 from platform_assets.engine.metrics.settings import OutputFormat
 
+_TAIL_BYTES = 4 * 1024 * 1024
+
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -126,25 +128,38 @@ def inputs_of(summaries: tuple[SeriesSummary, ...]) -> tuple[InputSeries, ...]:
     )
 
 
+class ReadBack:
+    """The written object, read again piece by piece: is it what was sent, row for row? ``check`` raises ManifestError.
+
+    Keeps no more than the last pieces, which hold a Parquet file's footer.
+    """
+
+    def __init__(self, written: Written) -> None:
+        self._written = written
+        self._hash = hashlib.sha256()
+        self._bytes = self._lines = 0
+        self._tail = b""
+
+    def add(self, piece: bytes) -> None:
+        self._hash.update(piece)
+        self._bytes += len(piece)
+        self._lines += piece.count(b"\n")
+        self._tail = (self._tail + piece if len(piece) < _TAIL_BYTES else piece)[-_TAIL_BYTES:]
+
+    def check(self) -> None:
+        written = self._written
+        if self._bytes != written.byte_count or self._hash.hexdigest() != written.sha256:
+            raise ManifestError(f"{written.key!r} does not hold what was written (length or sha256)")
+        rows = self._lines if written.format is OutputFormat.JSONL else _parquet_rows(written.key, self._tail)
+        if rows != written.row_count:
+            raise ManifestError(f"{written.key!r} has {rows:,} rows, {written.row_count:,} were written")
+
+
 def check_size(written: Written, size: int | None) -> None:
     """The object is there and as long as what was sent."""
     if size != written.byte_count:
         found = "is not there" if size is None else f"has {size:,} bytes"
         raise ManifestError(f"{written.key!r} {found}, {written.byte_count:,} were written")
-
-
-def check_bytes(written: Written, data: bytes) -> None:
-    """The object read again is what was written, row for row."""
-    if hashlib.sha256(data).hexdigest() != written.sha256:
-        raise ManifestError(f"{written.key!r} does not hold what was written (sha256)")
-    check_rows(written, data)
-
-
-def check_rows(written: Written, data: bytes) -> None:
-    """``data``: the whole object. The number of rows is that of the manifest."""
-    rows = data.count(b"\n") if written.format is OutputFormat.JSONL else _parquet_rows(written.key, data)
-    if rows != written.row_count:
-        raise ManifestError(f"{written.key!r} has {rows:,} rows, {written.row_count:,} were written")
 
 
 def iso(time: datetime) -> str:
@@ -156,11 +171,12 @@ def _utc(time: datetime) -> datetime:
     return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def _parquet_rows(key: str, data: bytes) -> Any:
+def _parquet_rows(key: str, tail: bytes) -> Any:
+    """From the end of the file alone: that is where the footer is."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_metadata(io.BytesIO(data)).num_rows
+        return pq.read_metadata(io.BytesIO(tail)).num_rows
     except pa.ArrowException as error:
         raise ManifestError(f"{key!r} is no readable Parquet file: {error}") from error

@@ -57,7 +57,7 @@ class Meter:
 class ByteBudget:
     """How many bytes of small files may be kept in memory between planning and decoding."""
 
-    def __init__(self, left: int = 256 * 1024 * 1024) -> None:
+    def __init__(self, left: int = 128 * 1024 * 1024) -> None:
         self._lock = threading.Lock()
         self._left = left
 
@@ -100,6 +100,12 @@ class ParquetObject:
                 f"{key!r} has no single column {', '.join(missing)}; it has {', '.join(names)}"
             )
         self.row_groups = tuple(map(self._describe, range(self._file.num_row_groups)))
+        self._undecoded = len(self.row_groups)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether decoding needs no further reading."""
+        return self._ranges.keep
 
     def read(self, group: RowGroup, series: Sequence[str]) -> Mapping[str, Chunk]:
         """Rows of each wanted series in the file's order, which need not be that of time."""
@@ -111,10 +117,11 @@ class ParquetObject:
             try:
                 table = self._file.read_row_group(group.number, columns=columns, use_threads=False)
                 return {code: _rows(table, None if group.code else code) for code in series}
-            except pa.ArrowException as error:
+            except (pa.ArrowException, OSError) as error:
                 raise DataError(f"row group {group.number}: {error}") from error
             finally:
-                self._ranges.unload()
+                self._undecoded -= 1
+                self._ranges.unload(for_good=not self._undecoded)
 
     def _describe(self, number: int) -> RowGroup:
         group = self._file.metadata.row_group(number)
@@ -156,8 +163,11 @@ def _parquet_file(ranges: _Ranges, key: str) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(pa.PythonFile(ranges, mode="r"), read_dictionary=[CODE], pre_buffer=False)
-    except pa.ArrowException as error:
+        metadata = pq.read_metadata(pa.PythonFile(ranges, mode="r"))
+        as_dictionary = [CODE] if CODE in metadata.schema.names else []
+        source = pa.PythonFile(ranges, mode="r")
+        file = pq.ParquetFile(source, metadata=metadata, read_dictionary=as_dictionary, pre_buffer=False)
+    except (pa.ArrowException, OSError) as error:
         raise InputReadError(f"{key!r} is no readable Parquet file: {error}") from error
     finally:
         ranges.unload()
@@ -171,16 +181,16 @@ class _Ranges(io.RawIOBase):
         self, fetch: Callable[[int, int], bytes], size: int, first: tuple[int, bytes], *, keep: bool
     ) -> None:
         super().__init__()
-        self._fetch, self._size, self._keep = fetch, size, keep
+        self._fetch, self._size, self.keep = fetch, size, keep
         self._held = [first]
         self._position = 0
 
     def load(self, spans: Sequence[tuple[int, int]]) -> None:
-        if not self._keep:
+        if not self.keep:
             self._held = [(start, self._fetch(start, end - start)) for start, end in spans]
 
-    def unload(self) -> None:
-        if not self._keep:
+    def unload(self, *, for_good: bool = False) -> None:
+        if for_good or not self.keep:
             self._held = []
 
     def readable(self) -> bool:
@@ -242,10 +252,11 @@ def _code_bounds(group: Any) -> tuple[str, str] | None:
     statistics = _column(group, CODE).statistics
     if statistics is None or not statistics.has_min_max:
         return None
-    low, high = statistics.min, statistics.max
-    if isinstance(low, bytes):
-        low, high = low.decode(errors="replace"), high.decode(errors="replace")
-    return (low, high) if isinstance(low, str) else None
+    low, high = statistics.min_raw, statistics.max_raw
+    try:
+        return (low.decode(), high.decode()) if isinstance(low, bytes) else None
+    except UnicodeDecodeError:  # a writer may cut long texts within a character
+        return None
 
 
 def _rows(table: pa.Table, series: str | None) -> Chunk:
