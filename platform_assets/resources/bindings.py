@@ -29,6 +29,7 @@ ADAPTERS: Mapping[str, Mapping[str, str]] = {
     "object_store": {
         "local": f"{_HERE}.object_store.local:LocalObjectStore",
         "s3": f"{_HERE}.object_store.s3:S3ObjectStore",
+        "gcs": f"{_HERE}.object_store.gcs:GcsObjectStore",
     },
     "secrets": {
         "environment": f"{_HERE}.secrets.environment:EnvironmentSecretStore",

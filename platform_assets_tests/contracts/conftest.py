@@ -29,7 +29,11 @@ def _s3_store(request: pytest.FixtureRequest, folder: Path) -> ObjectStore:
     connect("s3", aws).create_bucket(Bucket=bucket)
     return S3ObjectStore(
         S3ObjectStoreSettings(
-            endpoint_url=aws.endpoint_url, bucket=bucket, prefix="home/of tests", part_bytes=5 * 2**20
+            endpoint_url=aws.endpoint_url,
+            bucket=bucket,
+            prefix="home/of tests",
+            part_bytes=5 * 2**20,
+            page_size=100,
         )
     )
 

@@ -11,6 +11,8 @@ import pytest
 
 from platform_assets.engine.errors import ConflictError, DataError, NotFoundError
 from platform_assets.ports import ObjectStore
+from platform_assets.resources.bindings import ADAPTERS
+from platform_assets_tests.contracts.conftest import OBJECT_STORES
 
 WEIRD = [
     "plain.json",
@@ -27,6 +29,10 @@ WEIRD = [
 
 def keys_of(store: ObjectStore, prefix: str = "", start_after: str = "") -> list[str]:
     return [info.key for info in store.list(prefix, start_after=start_after)]
+
+
+def test_every_bound_store_has_its_contract_tests() -> None:
+    assert {kind.partition("-")[0] for kind in OBJECT_STORES} == set(ADAPTERS["object_store"])
 
 
 @pytest.mark.parametrize("data", [b"", b"x", bytes(range(256)) * 10], ids=["empty", "one byte", "binary"])
@@ -204,12 +210,13 @@ def test_listing_tells_what_stat_tells(object_store: ObjectStore) -> None:
     assert len(listed) == 2
 
 
-def test_delete_many(object_store: ObjectStore) -> None:
-    keys = [f"bulk/{n:04d}" for n in range(1100)]
+def test_more_than_a_page_and_more_than_a_batch(object_store: ObjectStore) -> None:
+    keys = [f"bulk/{n:04d}" for n in range(110)]
     for key in keys:
         object_store.put(key, b"")
     assert keys_of(object_store, "bulk/") == keys
-    object_store.delete(keys[1:])
+    assert keys_of(object_store, "bulk/", keys[104]) == keys[105:]
+    object_store.delete([*keys[1:], *(f"never/was/{n}" for n in range(1000))])
     assert keys_of(object_store, "bulk/") == keys[:1]
     object_store.delete([])
 

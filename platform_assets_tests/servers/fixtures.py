@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from platform_assets_tests.servers import bigquery, moto, pubsub
+from platform_assets_tests.servers import bigquery, gcs, moto, pubsub
 
-__all__ = ["bigquery_url", "moto_url", "pubsub_address"]
+__all__ = ["bigquery_url", "gcs_url", "moto_url", "pubsub_address"]
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +17,13 @@ def moto_url() -> Iterator[str]:
     """S3, SQS, SNS, Secrets Manager; credentials for them are in the environment."""
     os.environ |= moto.CREDENTIALS
     with moto.serving() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def gcs_url() -> Iterator[str]:
+    """Google Cloud Storage's JSON API, partly a fake of ours."""
+    with gcs.serving() as url:
         yield url
 
 
