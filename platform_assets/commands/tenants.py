@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from platform_assets.config.checks import currency_problems
 from platform_assets.config.document import parse_document
+from platform_assets.config.pipeline_folder import timezone_problems
 from platform_assets.config.reading import nearest, one_of, read_spec
+from platform_assets.config.safety import find_unsafe
 from platform_assets.config.tree import RESERVED
-from platform_assets.engine.currencies import CURRENCIES
 from platform_assets.engine.errors import ConfigError, Problem
 from platform_assets.engine.names import TENANT_PATTERN, valid_tenant
 from platform_assets.engine.pipelines import Configuration
@@ -91,10 +93,9 @@ def _check_text(root: Path, name: str, text: str) -> None:
     document = parse_document(text, f"tenants/{name}.yml", problems)
     spec = document and read_spec(TenantSpec, document, problems)
     if document and spec:
-        if spec.default_currency not in CURRENCIES:
-            reason = f"{spec.default_currency!r} is not an ISO 4217 currency"
-            guess = nearest(spec.default_currency, CURRENCIES)
-            problems.append(document.problem(("default_currency",), reason, guess))
+        problems += find_unsafe(document)
+        problems += timezone_problems(document, ("timezone",), spec.timezone)
+        problems += currency_problems(document, ("default_currency",), spec.default_currency)
         problems += _unknown_providers(root, document.file, spec)
     if problems:
         raise ConfigError(f"tenant {name} would not be valid", tuple(problems))

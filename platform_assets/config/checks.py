@@ -284,18 +284,13 @@ class TenantCheck:
 
     def problems(self) -> Iterator[Problem]:
         yield from timezone_problems(self.document, ("timezone",), self.tenant.timezone)
-        yield from self._currency(("default_currency",), self.tenant.default_currency)
+        yield from currency_problems(self.document, ("default_currency",), self.tenant.default_currency)
         for index, budget in enumerate(self.tenant.budgets):
-            yield from self._currency(("budgets", index, "currency"), budget.currency)
+            yield from currency_problems(self.document, ("budgets", index, "currency"), budget.currency)
             if budget.provider is not None:
                 yield from self._provider(("budgets", index, "provider"), budget.provider)
         yield from self._credentials()
         yield from self._pipelines()
-
-    def _currency(self, at: Location, code: str) -> Iterator[Problem]:
-        if code not in CURRENCIES:
-            reason = f"{code!r} is not an ISO 4217 currency"
-            yield self.document.problem(at, reason, nearest(code, CURRENCIES))
 
     def _provider(self, at: Location, name: str) -> Iterator[Problem]:
         if name not in self.known_providers:
@@ -341,6 +336,12 @@ class TenantCheck:
 
     def _has_credential(self, provider: str) -> bool:
         return any(c.provider == provider for c in self.tenant.credentials)
+
+
+def currency_problems(document: Document, at: Location, code: str) -> Iterator[Problem]:
+    """A problem where ``code`` is no active ISO 4217 currency."""
+    if code not in CURRENCIES:
+        yield document.problem(at, f"{code!r} is not an ISO 4217 currency", nearest(code, CURRENCIES))
 
 
 def needs_credential(draft: Draft, providers: Mapping[str, ProviderSpec]) -> bool:

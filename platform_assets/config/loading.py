@@ -195,8 +195,8 @@ class _Reading:
     ) -> S | None:
         """The spec, whose ``name`` field must repeat the file's name."""
         spec = read_spec(model, document, self.problems, strict=strict)
-        given = getattr(spec, name, path.stem)
-        if given != path.stem:
+        given = document.value.get(name) if isinstance(document.value, dict) else None
+        if isinstance(given, str) and given != path.stem:
             reason = f"is {given!r}, but the file is named {path.name}"
             self.problems.append(document.problem((name,), reason, path.stem))
         return spec

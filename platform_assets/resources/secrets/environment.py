@@ -33,13 +33,13 @@ class EnvironmentSecretStore:
 
     def __init__(self, settings: EnvironmentSecretsSettings, environment: Mapping[str, str]) -> None:
         self._folder = Path(settings.folder) if settings.folder else None
-        self._environment = environment
+        self._variable = environment.get  # the mapping itself would show every secret in a debugger or a dump
 
     def get(self, tenant: str, name: str) -> Secret:
         if not valid_tenant(tenant) or not _NAME.fullmatch(name):
             raise RejectedError(f"{tenant!r}/{name!r} cannot name a secret")
         variable = variable_name(tenant, name)
-        value = self._environment.get(variable) if variable else None
+        value = self._variable(variable) if variable else None
         if value:
             return decoded(value.encode(), f"environment variable {variable}")
         return self._from_file(tenant, name)
