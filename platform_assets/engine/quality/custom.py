@@ -16,7 +16,7 @@ from platform_assets.engine.sql.dialect import duckdb_problems
 from platform_assets.engine.sql.statement import parse_query
 from platform_assets.engine.sql.transform import tree_problems
 
-_BATCH = (
+_BATCH = "metadata.batch__of_the_audit"  # stands for the slice while the query is checked as a transform is
     "batch_of_the_audit.rows"  # a name that no logical table has: datasets are raw_, silver_, gold_, metadata
 )
 _PLACEHOLDER = re.compile(r"\{\s*batch\s*\}")
