@@ -26,7 +26,7 @@ deployment = configuration.deployment
 start = deployment.partitions.first_day(today)
 partitions = tenant_day_partitions(start, tuple(sorted(configuration.tenants)))
 nodes = build_nodes(configuration.pipelines)
-jobs = pipeline_jobs(configuration.pipelines, nodes, partitions)
+jobs = pipeline_jobs(configuration.pipelines, nodes)
 
 defs = dg.Definitions(
     assets=[

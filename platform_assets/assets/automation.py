@@ -14,15 +14,12 @@ from platform_assets.engine.tenancy import TenantSpec, runs_pipeline
 AssetJob: TypeAlias = Any  # what define_asset_job returns has no public name
 
 
-def pipeline_jobs(
-    pipelines: Mapping[str, Pipeline], nodes: Sequence[Node], partitions: dg.MultiPartitionsDefinition
-) -> dict[str, AssetJob]:
+def pipeline_jobs(pipelines: Mapping[str, Pipeline], nodes: Sequence[Node]) -> dict[str, AssetJob]:
     """Per scheduled pipeline: the tables it writes, and everything downstream of them."""
     return {
         name: dg.define_asset_job(
             name,
             selection=_written(name, nodes).downstream(),
-            partitions_def=partitions,
             description=pipeline.spec.description,
             tags={"pipeline": name},
         )

@@ -58,7 +58,7 @@ def build_tables(
         http: AdapterResource,
     ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
         doors = Doors(warehouse.adapter(), secrets.adapter(), http.adapter().open)
-        run = RunContext(context.run_id, lambda: datetime.now(UTC), context.log.info, slices_in_flight)
+        run = RunContext(context.run.run_id, lambda: datetime.now(UTC), context.log.info, slices_in_flight)
         selected = [node for node in nodes if table_key(node.table) in context.selected_asset_keys]
         keys = [SliceKey.parse(key) for key in context.partition_keys]
         runner = SliceRunner(doors, run, tenants, providers, frozenset(n.table for n in selected))

@@ -16,11 +16,11 @@ class Home:
     tokens: dict[str, str]  # token → tenant
 
 
-def prepare_home(root: Path) -> Home:
+def prepare_home(root: Path, dagster_yaml: Path = Path("dagster.yaml")) -> Home:
     """Create what is missing. Tokens are random and made once: there is nothing to leak."""
     dagster = (root / "dagster").resolve()
     dagster.mkdir(parents=True, exist_ok=True)
-    copyfile("dagster.yaml", dagster / "dagster.yaml")
+    copyfile(dagster_yaml, dagster / "dagster.yaml")
     return Home(root, dagster, {_token(root / "secrets" / tenant): tenant for tenant in TENANTS})
 
 

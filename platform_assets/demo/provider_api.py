@@ -76,7 +76,8 @@ class Fault:
     truncate: float | None = None
     replace: bytes | None = None
     edit: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-    path: str = ""  # only requests whose path holds this text
+    path: str = ""  # only requests whose path and query hold this text
+    tenant: str = ""  # only requests with this tenant's token
 
 
 @dataclass(frozen=True)
@@ -164,10 +165,9 @@ class ProviderApi:
 
     def answer(self, target: str, authorization: str) -> tuple[int, dict[str, str], bytes]:
         """(status, extra headers, body) for one GET."""
-        path = urlsplit(target).path
         with self._lock:
             self.requests.append(target)
-            fault = next((f for f in self._faults if f.path in path), None)
+            fault = next((f for f in self._faults if self._meets(f, target, authorization)), None)
             if fault:
                 self._faults.remove(fault)
         try:
@@ -175,6 +175,9 @@ class ProviderApi:
         except _ApiError as error:
             status, body = error.status, json.dumps(error.body).encode()
         return _spoiled(fault, body) if fault else (status, {}, body)
+
+    def _meets(self, fault: Fault, target: str, authorization: str) -> bool:
+        return fault.path in target and (not fault.tenant or fault.tenant == self._tenant(authorization))
 
     def _tenant(self, authorization: str) -> str:
         scheme, _, token = authorization.partition(" ")
