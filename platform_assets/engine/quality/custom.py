@@ -17,8 +17,6 @@ from platform_assets.engine.sql.statement import parse_query
 from platform_assets.engine.sql.transform import tree_problems
 
 _BATCH = "metadata.batch__of_the_audit"  # stands for the slice while the query is checked as a transform is
-    "batch_of_the_audit.rows"  # a name that no logical table has: datasets are raw_, silver_, gold_, metadata
-)
 _PLACEHOLDER = re.compile(r"\{\s*batch\s*\}")
 
 
