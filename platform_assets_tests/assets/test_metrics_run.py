@@ -32,6 +32,7 @@ from platform_assets_tests.engine.metrics.datasets import (
     put_dataset,
     put_series,
     request,
+    rows_parquet,
 )
 from platform_assets_tests.engine.metrics.malformed import ALL, GOOD, RUN_ID, Malformed
 from platform_assets_tests.engine.metrics.stores import MemoryStore, MemoryTopic
@@ -100,7 +101,7 @@ def test_success_leaves_data_manifest_marker_alias_and_events(world: World) -> N
     version = outcome.version_ts
     assert outcome.status == "SUCCESS"
     assert outcome.alias_moved
-    assert world.store.keys("metrics/") == [
+    assert world.store.names("metrics/") == [
         f"{PREFIX}/{version}/data/metrics.parquet",
         f"{PREFIX}/{version}/manifest.json",
         CURRENT,
@@ -201,7 +202,7 @@ def test_records_are_left_for_the_exporter(world: World) -> None:
     world.send()
     world.send(body("r2", metricCode="a/b"))  # refused before it starts
     world.send(body("r3", inputs=[], catalog={"datasets": {}}))
-    records = [parse_record(world.store.get(key)) for key in world.store.keys("metric_runs/")]
+    records = [parse_record(world.store.get(key)) for key in world.store.names("metric_runs/")]
     assert Counter(r.phase for r in records) == {"started": 2, "succeeded": 1, "failed": 1}
     done = next(r for r in records if r.phase == "succeeded")
     assert done.read_bytes > 0
@@ -213,7 +214,7 @@ def test_records_are_left_for_the_exporter(world: World) -> None:
 def test_no_records_where_none_are_wanted() -> None:
     world = World(records_prefix="")
     world.send()
-    assert world.store.keys("metric_runs/") == []
+    assert world.store.names("metric_runs/") == []
 
 
 # --- Again, and at the same time ------------------------------------------------------------------------------
@@ -222,10 +223,10 @@ def test_no_records_where_none_are_wanted() -> None:
 def test_a_redelivered_run_says_success_again_and_computes_nothing(world: World) -> None:
     first = world.send()
     reads = world.store.bytes_read
-    keys = world.store.keys("metrics/")
+    keys = world.store.names("metrics/")
     second = world.send()
     assert (second.status, second.computed, second.version_ts) == ("SUCCESS", False, first.version_ts)
-    assert world.store.keys("metrics/") == keys
+    assert world.store.names("metrics/") == keys
     assert world.store.bytes_read - reads < 5000
     assert len(world.events("started")) == 1
     completed = world.events("completed")
@@ -380,7 +381,7 @@ def test_progress_is_reported(world: World) -> None:
 @pytest.mark.parametrize("case", ALL, ids=str)
 def test_malformed_requests_fail_with_their_code_and_leave_nothing(case: Malformed) -> None:
     world = World()
-    before = world.store.keys()
+    before = world.store.names()
     outcome = world.send(case.body)
     assert outcome.status == "FAILURE"
     assert outcome.error_code is case.code
@@ -392,7 +393,7 @@ def test_malformed_requests_fail_with_their_code_and_leave_nothing(case: Malform
         assert event["status"] == "FAILURE"
         assert event["error"]["code"] == case.code
         assert event["error"]["message"]
-    assert [key for key in world.store.keys() if not key.startswith("metric_runs/")] == before
+    assert [key for key in world.store.names() if not key.startswith("metric_runs/")] == before
 
 
 def test_errors_as_one_string() -> None:
@@ -474,14 +475,13 @@ def test_a_store_that_dresses_up_what_its_iterator_raised_hides_nothing(world: W
         except Exception as error:
             raise RetryableError("upload failed") from error
 
-    times = pa.array([[0, 1], [2, 3]])
-    put_dataset(
-        world.store,
-        {"A/data.parquet": parquet("A", pa.array([1, 2], pa.timestamp("us")), times), "B/data.parquet": b""},
-        ["A", "B"],
-    )
+    lists = parquet("A", pa.array([1, 2], pa.timestamp("us")), pa.array([[0, 1], [2, 3]]))
+    good = rows_parquet("B", daily(1.0))
+    put_dataset(world.store, {"A/data.parquet": lists, "B/data.parquet": good}, ["A", "B"])
     world.store.put = put  # type: ignore[method-assign]
-    assert world.send(final=False).error_code is ErrorCode.INPUT_READ_ERROR
+    outcome = world.send(final=False)
+    assert outcome.error_code is ErrorCode.INPUT_READ_ERROR
+    assert "which is no number" in outcome.error_message
 
 
 def test_lost_bytes_are_noticed_before_success(world: World) -> None:

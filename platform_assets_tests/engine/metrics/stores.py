@@ -63,7 +63,7 @@ class MemoryStore:
     def uri(self, key: str) -> tuple[str, Mapping[str, str]]:
         return f"memory://{key}", {}
 
-    def keys(self, prefix: str = "") -> Sequence[str]:
+    def names(self, prefix: str = "") -> Sequence[str]:
         return [key for key in sorted(self.objects) if key.startswith(prefix)]
 
     def _bytes(self, key: str) -> bytes:
