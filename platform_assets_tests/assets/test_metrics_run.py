@@ -475,9 +475,9 @@ def test_a_store_that_dresses_up_what_its_iterator_raised_hides_nothing(world: W
         except Exception as error:
             raise RetryableError("upload failed") from error
 
-    lists = parquet("A", pa.array([1, 2], pa.timestamp("us")), pa.array([[0, 1], [2, 3]]))
+    texts = parquet("A", pa.array([1, 2], pa.timestamp("us")), pa.array(["x", "y"]))
     good = rows_parquet("B", daily(1.0))
-    put_dataset(world.store, {"A/data.parquet": lists, "B/data.parquet": good}, ["A", "B"])
+    put_dataset(world.store, {"A/data.parquet": texts, "B/data.parquet": good}, ["A", "B"])
     world.store.put = put  # type: ignore[method-assign]
     outcome = world.send(final=False)
     assert outcome.error_code is ErrorCode.INPUT_READ_ERROR

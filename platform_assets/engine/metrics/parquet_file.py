@@ -93,7 +93,8 @@ class ParquetObject:
         self._lock = threading.Lock()
         self._ranges = _open(reader, key, meter, budget)
         self._file = _parquet_file(self._ranges, key)
-        names = self._file.schema_arrow.names
+        # Leaves of the schema: a list or struct called "value" is "value.list.element", and no series.
+        names = _paths(self._file.schema)
         missing = [name for name in (TIME, VALUE, CODE) if names.count(name) != 1]
         if missing:
             raise InputReadError(
@@ -164,7 +165,7 @@ def _parquet_file(ranges: _Ranges, key: str) -> Any:
 
     try:
         metadata = pq.read_metadata(pa.PythonFile(ranges, mode="r"))
-        as_dictionary = [CODE] if CODE in metadata.schema.names else []
+        as_dictionary = [CODE] if CODE in _paths(metadata.schema) else []
         source = pa.PythonFile(ranges, mode="r")
         file = pq.ParquetFile(source, metadata=metadata, read_dictionary=as_dictionary, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
@@ -234,10 +235,14 @@ def _column(group: Any, name: str) -> Any:
     return next(c for c in map(group.column, range(group.num_columns)) if c.path_in_schema == name)
 
 
+def _paths(schema: Any) -> list[str]:
+    return [schema.column(i).path for i in range(len(schema))]
+
+
 def _time_bounds(group: Any, schema: Any) -> tuple[int | None, int | None]:
     """The time range of a row group in nanoseconds; unknown for texts, whose order is not that of time."""
     statistics = _column(group, TIME).statistics
-    logical = schema.column(schema.names.index(TIME)).logical_type
+    logical = schema.column(_paths(schema).index(TIME)).logical_type
     if statistics is None or not statistics.has_min_max:
         return None, None
     if logical.type == "DATE":

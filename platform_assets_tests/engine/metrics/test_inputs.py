@@ -216,6 +216,7 @@ def test_a_damaged_file_is_named(store: MemoryStore, executor: ThreadPoolExecuto
         ({"obs_time": [day(1)], "value": [1.0]}, "no single column internal_series_code"),
         ({"obs_time": [1], "value": [1.0], "internal_series_code": ["A"]}, "obs_time has type int64"),
         ({"obs_time": [day(1)], "value": ["x"], "internal_series_code": ["A"]}, "value has type string"),
+        ({"obs_time": [day(1)], "value": [[1.0]], "internal_series_code": ["A"]}, "no single column value"),
         ({"obs_time": [None], "value": [1.0], "internal_series_code": ["A"]}, "obs_time"),
         ({"obs_time": [day(1)], "value": [1.0], "internal_series_code": [7]}, "A/data.parquet"),
     ],
