@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -47,20 +48,25 @@ def write_files(
     kind = load_format(schema)
     open_writer = _JsonWriter if kind == "NEWLINE_DELIMITED_JSON" else _ParquetWriter
     files: list[LoadFile] = []
-    writer: _Writer | None = None
-    for batch in batches:
-        if batch.num_rows == 0:
-            continue
-        if writer is None:
-            writer = open_writer(folder / f"{len(files)}", schema)
-        writer.write(conformed(batch, schema, table))
-        if writer.size() >= max_bytes:
+    with ExitStack() as opened:
+        writer: _Writer | None = None
+        for batch in batches:
+            if batch.num_rows == 0:
+                continue
+            if writer is None:
+                writer = opened.enter_context(closing(open_writer(folder / f"{len(files)}", schema)))
+            writer.write(conformed(batch, schema, table))
+            if writer.size() >= max_bytes:
+                files.append(writer.close())
+                writer = None
+        if writer is not None:
             files.append(writer.close())
-            writer = None
-    return [*files, writer.close()] if writer else files
+    return files
 
 
 class _Writer(Protocol):
+    """``close`` may be called again: it is, when a source breaks off."""
+
     def write(self, batch: pa.RecordBatch) -> None: ...
     def size(self) -> int: ...
     def close(self) -> LoadFile: ...
@@ -234,8 +240,15 @@ def _is_list(given: pa.DataType) -> bool:
 
 
 def _conversions() -> Sequence[tuple[Callable[..., bool], Sequence[Callable[..., bool]]]]:
-    """(is the column's type, what it takes besides itself); a lossy value among them is a DataError."""
+    """(is the column's type, what it takes besides itself); a lossy value among them is a DataError. A moment with a
+    zone never becomes one without: which zone would it be?"""
     from pyarrow import types as t
+
+    def moment(given: pa.DataType) -> bool:
+        return bool(t.is_timestamp(given) and given.tz is not None)
+
+    def local(given: pa.DataType) -> bool:
+        return bool(t.is_timestamp(given) and given.tz is None)
 
     return (
         (t.is_int64, (t.is_integer,)),
@@ -243,23 +256,29 @@ def _conversions() -> Sequence[tuple[Callable[..., bool], Sequence[Callable[...,
         (t.is_decimal, (t.is_decimal, t.is_integer)),
         (t.is_string, (t.is_string, t.is_large_string, t.is_string_view)),
         (t.is_binary, (t.is_binary, t.is_large_binary, t.is_fixed_size_binary)),
-        (t.is_date32, (t.is_date, t.is_timestamp)),
-        (t.is_timestamp, (t.is_timestamp, t.is_date)),
+        (t.is_date32, (t.is_date, local)),
+        (moment, (moment, local)),
+        (local, (local, t.is_date)),
         (t.is_time64, (t.is_time,)),
     )
 
 
 def _converted(column: pa.Array, target: pa.Field, table: object) -> pa.Array:
     import pyarrow as pa
+    from pyarrow import types as t
 
     if column.type.equals(target.type):
         return column
     try:
-        return column.cast(target.type)
+        made = column.cast(target.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(
             f"{table}: column {target.name} is {target.type} and would change: {error}"
         ) from error
+    # Arrow cuts the time of day off without a word.
+    if t.is_date32(target.type) and t.is_timestamp(column.type) and not made.cast(column.type).equals(column):
+        raise DataError(f"{table}: column {target.name} is a date and would lose the time of day")
+    return made
 
 
 # --- Results ----------------------------------------------------------------------------------------------------

@@ -135,7 +135,8 @@ def option_changes(
     _require_same_partitions(table, spec)
     if spec.partitioning and table.time_partitioning.expiration_ms != wanted.time_partitioning.expiration_ms:
         table.time_partitioning = wanted.time_partitioning
-        yield "time_partitioning", f"keep partitions for {spec.partitioning.expiration_days or 'ever'} days"
+        days = spec.partitioning.expiration_days
+        yield "time_partitioning", f"keep partitions {f'for {days} days' if days else 'for ever'}"
     if bool(table.require_partition_filter) != bool(wanted.require_partition_filter):
         table.require_partition_filter = wanted.require_partition_filter
         yield (

@@ -58,8 +58,11 @@ class Tables:
         table = Table(self._connection.id(tenant, staging), schema=rest_fields(schema))
         table.expires = self._clock() + timedelta(hours=self._settings.staging_hours)
         table.labels = labels(tenant, [*spec.labels, ("staging", "true")])
-        self.drop(tenant, staging)
-        self._create_table(table, tenant, staging)
+        try:
+            self._create_table(table, tenant, staging)
+        except ConflictError:
+            self.drop(tenant, staging)
+            self._create_table(table, tenant, staging)
         return schema
 
     def drop(self, tenant: str, table: TableName) -> None:
