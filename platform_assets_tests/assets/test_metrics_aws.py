@@ -1,0 +1,185 @@
+"""The whole way with the real AWS adapters: SNS → SQS FIFO → S3 → SNS FIFO → SQS FIFO, on moto's server."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from platform_assets.assets.metrics_run import MetricOutcome, MetricTopics, handle_message
+from platform_assets.engine.metrics.settings import MetricSettings
+from platform_assets.ports import Message
+from platform_assets.resources.object_store.s3 import S3ObjectStore, S3ObjectStoreSettings
+from platform_assets.resources.queue.sqs import SqsQueue, SqsQueueSettings
+from platform_assets.resources.topic.sns import SnsTopic, SnsTopicSettings
+from platform_assets_tests.engine.metrics.datasets import (
+    RATIO,
+    T0,
+    daily,
+    parquet,
+    put_dataset,
+    put_series,
+    request,
+)
+
+FIFO = {"FifoQueue": "true"}
+HOUR = 3_600_000_000_000
+
+
+class Aws:
+    """A bucket, the three topics of a run with a queue behind each, and the request topic with its queue."""
+
+    def __init__(self, url: str) -> None:
+        import boto3
+
+        common: dict[str, Any] = {"region_name": "us-east-1", "endpoint_url": url}
+        self._s3, self._sns, self._sqs = (boto3.client(name, **common) for name in ("s3", "sns", "sqs"))
+        self._settings = {"region": "us-east-1", "endpoint_url": url}
+        self._id = uuid.uuid4().hex[:8]
+        self._s3.create_bucket(Bucket=f"data-{self._id}")
+        self.store = S3ObjectStore(S3ObjectStoreSettings(bucket=f"data-{self._id}", **self._settings))
+        self.request_arn, self.requests = self._topic("metrics-run-request", raw=False)
+        made = {
+            kind: self._topic(f"metric-run-{kind}", raw=True)
+            for kind in ("started", "heartbeat", "completed")
+        }
+        self.queues = {kind: queue for kind, (_, queue) in made.items()}
+        arns = {kind: arn for kind, (arn, _) in made.items()}
+        self.topics = MetricTopics(
+            **{
+                kind: SnsTopic(SnsTopicSettings(topic_arn=arn, **self._settings))
+                for kind, arn in arns.items()
+            }
+        )
+
+    def _topic(self, name: str, *, raw: bool) -> tuple[str, SqsQueue]:
+        fifo = {"FifoTopic": "true", "ContentBasedDeduplication": "false"}
+        arn = self._sns.create_topic(Name=f"{name}-{self._id}.fifo", Attributes=fifo)["TopicArn"]
+        url = self._sqs.create_queue(QueueName=f"{name}-{self._id}.fifo", Attributes=FIFO)["QueueUrl"]
+        attributes = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        self._sns.subscribe(
+            TopicArn=arn,
+            Protocol="sqs",
+            Endpoint=attributes["Attributes"]["QueueArn"],
+            Attributes={"RawMessageDelivery": str(raw).lower()},
+        )
+        return arn, SqsQueue(SqsQueueSettings(queue_url=url, **self._settings))
+
+    def ask(self, body: Mapping[str, Any]) -> None:
+        """As the control plane publishes: no attributes, group = metric code, id = run id."""
+        self._sns.publish(
+            TopicArn=self.request_arn,
+            Message=json.dumps(body),
+            MessageGroupId=body["metricCode"],
+            MessageDeduplicationId=body["runId"],
+        )
+
+    def handle(self, message: Message, **settings: Any) -> MetricOutcome:
+        return handle_message(
+            message.body,
+            message.attributes,
+            message.published_at,
+            self.store,
+            self.topics,
+            lambda: datetime.now(UTC),
+            MetricSettings(**settings),
+        )
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        found = []
+        while messages := self.queues[kind].pull(10):
+            self.queues[kind].ack(messages)
+            found += [json.loads(message.body) for message in messages]
+        return found
+
+
+@pytest.fixture
+def aws(moto_url: str) -> Aws:
+    return Aws(moto_url)
+
+
+def test_a_request_over_sns_ends_in_s3_and_is_told(aws: Aws) -> None:
+    put_series(aws.store, A=daily(1, 2, None, 4), B=daily(2, 0, 1, 8))
+    aws.ask(request(RATIO))
+    (message,) = aws.requests.pull(1, wait_seconds=1)
+    first = aws.handle(message)
+    again = aws.handle(message)
+    assert (first.status, first.computed) == ("SUCCESS", True)
+    assert (again.status, again.computed, again.version_ts) == ("SUCCESS", False, first.version_ts)
+    started, completed = aws.events("started"), aws.events("completed")
+    assert [event["type"] for event in started] == ["metric_run_started"]
+    assert [event["status"] for event in completed] == ["SUCCESS", "SUCCESS"]  # neither dropped as a repeat
+    assert completed[0]["outputManifest"] == first.output_manifest
+    current = json.loads(aws.store.get("metrics/ratio.a_to_b/current/manifest.json"))
+    assert current["version_ts"] == first.version_ts
+
+
+def test_heartbeats_are_not_dropped_as_repeats(aws: Aws) -> None:
+    put_series(aws.store, A=daily(1, 2, None, 4), B=daily(2, 0, 1, 8))
+    real = aws.store.get_range
+
+    def slow(key: str, start: int, length: int) -> bytes:
+        import time
+
+        time.sleep(0.2)
+        return real(key, start, length)
+
+    aws.store.get_range = slow  # type: ignore[method-assign]
+    aws.ask(request(RATIO))
+    (message,) = aws.requests.pull(1, wait_seconds=1)
+    aws.handle(message, heartbeat_seconds=0.05)
+    beats = aws.events("heartbeat")
+    assert len(beats) >= 2
+    assert len({beat["ts"] for beat in beats}) == len(beats)
+
+
+def test_malformed_requests_fail_over_sns(aws: Aws) -> None:
+    aws.ask(request({**RATIO, "op": "divide"}))
+    (message,) = aws.requests.pull(1, wait_seconds=1)
+    assert aws.handle(message).dead_letter
+    (event,) = aws.events("completed")
+    assert event["error"]["code"] == "EXPRESSION_EVAL_ERROR"
+    assert event["error"]["message"].startswith("$.op: 'divide' is no series_math operation")
+
+
+def test_large_series_are_read_in_ranges_and_written_in_parts(aws: Aws) -> None:
+    count = 800_000
+    random = np.random.default_rng(7)
+    series = {code: random.normal(100.0, 5.0, count) for code in "AB"}
+    times = pa.array(np.arange(count) * HOUR // 60).cast(pa.timestamp("ns"))
+    files = {
+        f"{code}/data.parquet": parquet(code, times, pa.array(values), row_group_size=200_000)
+        for code, values in series.items()
+    }
+    put_dataset(aws.store, files, ["A", "B"])
+    body = json.dumps(request(RATIO)).encode()
+    outcome = aws.handle(Message("1", body, "r", published_at=T0))
+    assert outcome.manifest is not None
+    assert outcome.manifest.byte_count is not None
+    assert outcome.manifest.byte_count > 5 * 2**20
+    outputs = outcome.manifest.outputs
+    table = pq.read_table(io.BytesIO(aws.store.get(f"{outputs.data_prefix}/{outputs.files[0]}")))
+    np.testing.assert_array_equal(table.column("value").to_numpy(), series["A"] / series["B"] * 2)
+
+
+def test_overlapping_runs_leave_the_newest_request_at_the_alias(aws: Aws) -> None:
+    put_series(aws.store, A=daily(1, 2), B=daily(2, 4))
+
+    def go(number: int) -> MetricOutcome:
+        body = json.dumps(request(RATIO, runId=f"run-{number}")).encode()
+        return aws.handle(Message(str(number), body, "r", published_at=T0 + timedelta(seconds=number)))
+
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = list(pool.map(go, [2, 3, 0, 1]))
+    assert {outcome.status for outcome in outcomes} == {"SUCCESS"}
+    current = json.loads(aws.store.get("metrics/ratio.a_to_b/current/manifest.json"))
+    assert current["run_id"] == "run-3"
