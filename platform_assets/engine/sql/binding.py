@@ -15,7 +15,7 @@ from typing import TypeAlias
 from sqlglot import exp, parse_one
 
 from platform_assets.engine.errors import ConfigError, Problem
-from platform_assets.engine.names import SHARED_DATASETS, TableName, physical, physical_dataset
+from platform_assets.engine.names import SHARED_DATASETS, TableName, physical, tenant_of
 from platform_assets.engine.schema.model import FieldType, Scalar
 from platform_assets.engine.sql.model import BoundSql
 from platform_assets.engine.sql.statement import parse_query
@@ -95,10 +95,9 @@ def _rewrite(tree: exp.Query, tenant: str) -> str:
 
 def _verify(sql: str, tenant: str) -> None:
     """Isolation rests on the line above, so the text that leaves is read back: a writer's mistake must not pass."""
-    prefix = physical_dataset(tenant, "")
     written = parse_one(sql, dialect="bigquery")
     strangers = [
-        t for t in dataset_tables(written) if not t.db.startswith(prefix) and t.db not in SHARED_DATASETS
+        t for t in dataset_tables(written) if tenant_of(t.db) != tenant and t.db not in SHARED_DATASETS
     ]
     if strangers or tree_problems(written, shared=True):
         raise ConfigError(f"the query for {tenant} does not keep to its own tables: {sql}")

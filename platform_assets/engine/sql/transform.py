@@ -20,7 +20,7 @@ from typing import TypeAlias
 from sqlglot import exp
 
 from platform_assets.engine.errors import ConfigError, Problem
-from platform_assets.engine.names import IDENTIFIER_PATTERN, SHARED_DATASETS, TableName
+from platform_assets.engine.names import IDENTIFIER_PATTERN, SHARED_DATASETS, TableName, valid_dataset
 from platform_assets.engine.schema.model import FieldType, TableSchema
 from platform_assets.engine.sql.dialect import duckdb_problems
 from platform_assets.engine.sql.statement import SqlProblem, parse_query
@@ -34,6 +34,8 @@ TRANSFORM_PARAMETERS: Mapping[str, FieldType] = {
     "pipeline": FieldType.STRING,
     "fiscal_year_start_month": FieldType.INT64,
 }
+# Names the tables of another system in a source's query; no tenant has such a dataset, so nothing else can read it.
+SOURCE_DATASET = "source"
 Lineage: TypeAlias = Mapping[str, tuple[tuple[TableName, str], ...]]
 
 
@@ -105,7 +107,8 @@ def parse_transform(
 ) -> Transform:
     """Parse and check one query. ``line_offset`` is added to reported lines, for SQL inside a larger file.
 
-    Raises one ConfigError with every Problem found. ``check_duckdb`` False leaves out the translation check.
+    Raises one ConfigError with every Problem found. ``check_duckdb`` False is for a query that runs elsewhere: its
+    tables need not be the platform's, nor DuckDB know its functions.
     """
 
     def fail(problems: list[SqlProblem]) -> None:
@@ -118,7 +121,7 @@ def parse_transform(
     tree, problems = parse_query(text)
     fail(problems)
     fail([*tree_problems(tree), *parameter_problems(tree, known_parameters)])
-    fail(duckdb_problems(tree) if check_duckdb else [])
+    fail([*_layer_problems(tree), *duckdb_problems(tree)] if check_duckdb else [])
     assert isinstance(tree, exp.Query)
     transform = Transform(file, text)
     vars(transform)["tree"] = tree
@@ -184,6 +187,14 @@ def _dataset_problem(table: exp.Table, name: str) -> str | None:
     if not all(IDENTIFIER_PATTERN.fullmatch(part) for part in (table.db, table.name)):
         return f"{name} is not a table name; write dataset.table"
     return None
+
+
+def _layer_problems(tree: exp.Expr) -> list[SqlProblem]:
+    return [
+        SqlProblem(line_of(t), f"{t.db}.{t.name}: a dataset is raw_…, silver_…, gold_… or metadata")
+        for t in dataset_tables(tree)
+        if not valid_dataset(t.db)
+    ]
 
 
 def _is_cte(table: exp.Table) -> bool:
