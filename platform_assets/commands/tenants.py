@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from platform_assets.config.checks import currency_problems
 from platform_assets.config.document import parse_document
-from platform_assets.config.pipeline_folder import timezone_problems
 from platform_assets.config.reading import nearest, one_of, read_spec
 from platform_assets.config.safety import find_unsafe
 from platform_assets.config.tree import RESERVED
+from platform_assets.config.values import currency_problems, timezone_problems
 from platform_assets.engine.errors import ConfigError, Problem
-from platform_assets.engine.names import TENANT_PATTERN, valid_tenant
+from platform_assets.engine.names import valid_tenant
 from platform_assets.engine.pipelines import Configuration
 from platform_assets.engine.tenancy import TenantSpec
 
@@ -48,7 +47,8 @@ def add_tenant(
 def _check_name(root: Path, name: str) -> None:
     if not valid_tenant(name):
         raise ConfigError(
-            f"{name!r} is not a tenant id: 3 to 50 of a-z 0-9 _, a letter first ({TENANT_PATTERN.pattern})"
+            f"{name!r} is not a tenant id: 3 to 50 of a-z 0-9 _, a letter first, and not raw, silver, gold or"
+            " metadata as a word"
         )
     if name in RESERVED:
         raise ConfigError(f"{name!r} is a folder of the configuration; choose another id")
@@ -75,9 +75,8 @@ def _text(
 
 
 def _quoted(text: str) -> str:
-    import json
-
-    return json.dumps(text, ensure_ascii=False)
+    """A double-quoted YAML scalar that reads back as exactly this text."""
+    return '"' + "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in text) + '"'
 
 
 def _credential(text: str) -> list[str]:

@@ -11,15 +11,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
-from platform_assets.config import checks
+from platform_assets.config import checks, needs, suites
 from platform_assets.config.document import Document, read_document
+from platform_assets.config.draft import Draft, raw_tables
 from platform_assets.config.metadata import metadata_tables
-from platform_assets.config.pipeline_folder import Draft, raw_tables, read_pipeline_folder
-from platform_assets.config.placeholders import fill
+from platform_assets.config.pipeline_folder import read_pipeline_folder
+from platform_assets.config.placeholders import fill, unfilled
 from platform_assets.config.query_cache import QueryCache
 from platform_assets.config.reading import nearest, one_of, read_spec
 from platform_assets.config.resolving import resolve
 from platform_assets.config.safety import find_unsafe, find_unsafe_urls
+from platform_assets.config.tenant_checks import TenantCheck
 from platform_assets.config.tree import RESERVED, pipeline_folders, relative, yaml_files
 from platform_assets.config.version import configuration_version
 from platform_assets.engine.deployment import DeploymentSpec
@@ -84,7 +86,9 @@ class _Reading:
     drafts: list[Draft] = field(default_factory=list)
     metadata: dict[str, TableSpec] = field(default_factory=dict)
     owners: dict[TableName, checks.Owner] = field(default_factory=dict)
-    suites: checks.Suites = field(default_factory=dict)
+    suites: suites.Suites = field(default_factory=dict)
+    reads: needs.Reads = field(default_factory=dict)
+    needed: dict[str, frozenset[str]] = field(default_factory=dict)
     known_providers: set[str] = field(default_factory=set)
     known_tenants: set[str] = field(default_factory=set)
     known_pipelines: set[str] = field(default_factory=set)
@@ -108,7 +112,7 @@ class _Reading:
     def all(self) -> None:
         for path in yaml_files(self.root, "providers", self.problems):
             self.known_providers.add(path.stem)
-            document = self._document(path)
+            document = self._plain_document(path)
             provider = document and self._spec(ProviderSpec, document, path, "provider")
             if provider:
                 self.providers[path.stem] = provider
@@ -126,7 +130,7 @@ class _Reading:
                 self.problems.append(
                     Problem(file, 1, "tenant", f"{path.stem!r} is a folder of the configuration")
                 )
-            document = self._document(path)
+            document = self._plain_document(path)
             spec = document and self._spec(TenantSpec, document, path, "tenant")
             if document and spec:
                 self.tenants[path.stem] = (document, spec)
@@ -152,15 +156,24 @@ class _Reading:
         problems += checks.destinations(drafts)
         problems += checks.upstream(drafts, self.owners, unowned)
         problems += checks.cycles(drafts, self.owners)
-        self.suites = checks.suites(drafts, self.owners, unowned, problems)
+        self.suites = suites.read_suites(drafts, self.owners, unowned, problems)
+        self.reads = needs.reads_from(drafts, self.owners)
+        self.needed = needs.credentials_needed(drafts, self.reads, self.providers)
         by_id = {draft.spec.pipeline_id: draft for draft in reversed(drafts)}  # of two, the first
         for document, tenant in self.tenants.values():
-            problems += checks.TenantCheck(
-                document, tenant, self.providers, self.known_providers, by_id, self.known_pipelines
+            problems += TenantCheck(
+                document,
+                tenant,
+                self.providers,
+                self.known_providers,
+                by_id,
+                self.known_pipelines,
+                self.needed,
+                self.reads,
             ).problems()
 
     def configuration(self, deployment: DeploymentSpec) -> Configuration:
-        pipelines = resolve(self.drafts, self.owners, self.suites, self.providers)
+        pipelines = resolve(self.drafts, self.owners, self.suites, self.needed)
         files = (p for p in self.root.rglob("*") if p.is_file() and ".schema" not in p.parts)
         return Configuration(
             self.root,
@@ -183,6 +196,13 @@ class _Reading:
         filled = fill(document, environment, self.problems)
         self.problems.extend(find_unsafe_urls(filled))  # what the environment gave
         return filled if len(self.problems) == before else None
+
+    def _plain_document(self, path: Path) -> Document | None:
+        """A file in which no placeholder is filled."""
+        document = self._document(path)
+        if document:
+            self.problems.extend(unfilled(document))
+        return document
 
     def _document(self, path: Path) -> Document | None:
         document = read_document(path, relative(self.root, path), self.problems)

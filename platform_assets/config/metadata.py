@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from platform_assets.config.pipeline_folder import read_schema_file
 from platform_assets.config.reading import nearest, one_of
+from platform_assets.config.tables import read_schema_file
 from platform_assets.config.tree import relative
 from platform_assets.engine.errors import Problem
 from platform_assets.engine.names import TableName

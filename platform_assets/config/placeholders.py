@@ -6,14 +6,22 @@ An unset (or empty) variable without a default is a problem, never an empty text
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from platform_assets.config.document import Document, Location
 from platform_assets.config.reading import nearest
+from platform_assets.config.safety import texts
 from platform_assets.engine.errors import Problem
 
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}]*))?\}")
+
+
+def unfilled(document: Document) -> Iterator[Problem]:
+    """A problem for every placeholder in a file whose placeholders nobody fills."""
+    for at, text in texts(document.value):
+        if "${" in text:
+            yield document.problem(at, f"{text!r} would stay as it is: only deployment files take ${{NAME}}")
 
 
 def fill(document: Document, environment: Mapping[str, str], problems: list[Problem]) -> Document:

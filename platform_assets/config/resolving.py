@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from platform_assets.config.checks import Owner, Suites, needs_credential, tables_read
-from platform_assets.config.pipeline_folder import Draft
-from platform_assets.engine.ingestion.spec import ProviderSpec, TransformStep, UnionStep
+from platform_assets.config.checks import Owner, tables_read
+from platform_assets.config.draft import Draft
+from platform_assets.config.suites import Suites
+from platform_assets.engine.ingestion.spec import TransformStep, UnionStep
 from platform_assets.engine.names import TableName
 from platform_assets.engine.pipelines import Pipeline, ResolvedStep
 
@@ -15,7 +16,7 @@ def resolve(
     drafts: Sequence[Draft],
     owners: Mapping[TableName, Owner],
     suites: Suites,
-    providers: Mapping[str, ProviderSpec],
+    needed: Mapping[str, frozenset[str]],
 ) -> Iterable[Pipeline]:
     """Pipelines in the order of ``drafts``. The drafts must have passed every check."""
     contributed = _contributed(drafts)
@@ -25,7 +26,7 @@ def resolve(
             draft.folder.path,
             tuple(_step(draft, index, owners, suites, contributed) for index in range(len(draft.spec.steps))),
             draft.folder.tenant,
-            needs_credential(draft, providers),
+            needed[draft.spec.pipeline_id],
         )
         for draft in drafts
     ]

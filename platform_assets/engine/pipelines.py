@@ -46,14 +46,15 @@ class ResolvedStep:
 class Pipeline:
     """A pipeline folder. ``tenant`` is set where the pipeline is one tenant's own.
 
-    ``needs_credential``: its provider's API wants one, so a tenant without one there does not run it.
+    ``credentials_needed``: the providers for which a tenant must have a credential, so that everything which the
+    pipeline reads is there.
     """
 
     spec: PipelineSpec
     folder: Path
     steps: tuple[ResolvedStep, ...]
     tenant: str | None = None
-    needs_credential: bool = False
+    credentials_needed: frozenset[str] = frozenset()
 
     @property
     def pipeline_id(self) -> str:

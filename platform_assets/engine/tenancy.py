@@ -97,9 +97,7 @@ def runs_pipeline(tenant: TenantSpec, pipeline: Pipeline) -> bool:
         return False
     if tenant.pipelines != "all":
         return pipeline.pipeline_id in tenant.pipelines
-    return not pipeline.needs_credential or any(
-        c.provider == pipeline.spec.provider for c in tenant.credentials
-    )
+    return pipeline.credentials_needed <= {c.provider for c in tenant.credentials}
 
 
 def credentials_for(tenant: TenantSpec, provider: str) -> tuple[Credential, ...]:

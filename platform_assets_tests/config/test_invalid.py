@@ -210,8 +210,27 @@ TENANTS = [
     C("another tenant's pipeline", GLOBEX, '  - reporting', '  - own_sales', 'own_sales', 'pipelines[0]', "no pipeline 'own_sales' for this tenant"),
     C('pipeline without a credential', GLOBEX, '  - reporting', '  - shop_costs', 'shop_costs', 'pipelines[0]', 'needs a credential for shop'),
 ]
+MORE = [
+    C('placeholder in a tenant', ACME, 'region: eu', 'region: ${REGION}', 'region', 'credentials[0].parameters.region', 'only deployment files'),
+    C('placeholder in a provider', PROVIDER, 'https://api.shop.example', 'https://${HOST}', 'base_url', 'base_url', 'only deployment files'),
+    C('placeholder in a pipeline', PIPELINE, '{{ run_date }}', '${DAY}', 'since', 'steps[0].source.params.since', 'only deployment files'),
+    C('dataset of no layer', REPORT, 'gold_reporting.daily', 'reporting.daily', 'table: reporting', 'steps[1].destination.table', 'dataset must be raw_ or silver_ or gold_'),
+    C('dataset shared by all tenants', REPORT, 'gold_reporting.daily', 'organizations.daily', 'table: organizations', 'steps[1].destination.table', 'dataset must be'),
+    C('dataset of the run history', REPORT, 'gold_reporting.daily', 'metadata.daily', 'table: metadata', 'steps[1].destination.table', 'dataset must be'),
+    C('dataset in capitals', REPORT, 'gold_reporting.daily', 'gold_Reporting.daily', 'table: gold_R', 'steps[1].destination.table', 'a name in a-z'),
+    C('tenant with a layer in its name', 'tenants/acme_raw.yml', '', 'tenant: acme_raw\ndisplay_name: x\n', 'tenant', 'tenant', 'as a word'),
+    C('column twice', f'{REPORTING}/daily.sql', 'SELECT charge_day,', 'SELECT charge_day, charge_day,', 'schema_file: daily', 'steps[1].destination.schema_file', "'charge_day' twice", None, REPORT),
+    C('owner', PIPELINE, 'domain: cost', 'domain: cost\nowners: [data@example.com, bob]', 'owners', 'owners[1]', 'neither an e-mail address nor team'),
+    C('listed without what it reads', ACME, 'pipelines: all', 'pipelines: [own_sales]', 'pipelines', 'pipelines[0]', "reads raw_shop.orders, which 'shop_costs' fills"),
+    C('listed without the credential of what it reads', GLOBEX, '  - reporting', '  - shop_costs', 'shop_costs', 'pipelines[0]', 'needs a credential for shop'),
+    C('metadata schema missing', 'metadata/schemas/dq_result.json', '', '[{"name": "ingestion_date", "type": "DATE"}]', '', '', 'is missing; runs write to', 'dq_result', 'metadata/schemas/dq_results.json'),
+    C('reserved word', 'pipelines/platform/cost/context/pipeline.yml', '', GOOD[f"{OWN}/pipeline.yml"].replace("own_sales", "context").replace("gold_sales.own", "gold_sales.too").replace("shop", "platform").replace("domain: sales", "domain: cost"), 'pipeline_id', 'pipeline_id', 'reserved word', None, '', {f"pipelines/platform/cost/context/{name}": GOOD[f"{OWN}/{name}"] for name in ("sales.sql", "own_schema.json")}),
+]
 # fmt: on
-CASES = [*YAML, *VALUES, *NAMES, *FILES, *TABLES, *TEXTS, *QUALITY, *TENANTS]
+CASES = [*YAML, *VALUES, *NAMES, *FILES, *TABLES, *TEXTS, *QUALITY, *TENANTS, *MORE]
+
+
+WITHOUT = {"metadata schema missing": "metadata/schemas/dq_results.json"}
 
 
 def problems_of(root: Path) -> tuple[Problem, ...]:
@@ -224,7 +243,10 @@ def problems_of(root: Path) -> tuple[Problem, ...]:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "_"))
 def test_one_mistake_is_one_problem(case: Case, tmp_path: Path) -> None:
     files = case.files()
-    problems = problems_of(write_tree(tmp_path, files))
+    root = write_tree(tmp_path, files)
+    if case.name in WITHOUT:
+        (root / WITHOUT[case.name]).unlink()
+    problems = problems_of(root)
     assert len(problems) == 1, "\n".join(map(str, problems))
     found = problems[0]
     assert (found.file, found.line, found.field) == (case.at or case.file, case.line(files), case.field), (

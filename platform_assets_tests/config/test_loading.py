@@ -143,7 +143,7 @@ def test_a_pipeline_is_one_more_folder(root: Path) -> None:
     )
     configuration = loaded(root)
     assert list(configuration.pipelines) == ["own_sales", "rain", "reporting", "shop_costs"]
-    assert not configuration.pipelines["rain"].needs_credential
+    assert configuration.pipelines["rain"].credentials_needed == frozenset()
     assert [p.pipeline_id for p in configuration.tenant_pipelines("acme1281")][1] == "rain"
 
 
@@ -174,3 +174,28 @@ def test_a_configuration_cannot_be_changed(root: Path) -> None:
         configuration.tenants["x"] = None  # type: ignore[index]
     with pytest.raises(AttributeError):
         configuration.version = "2"  # type: ignore[misc]
+
+
+def test_what_a_pipeline_reads_decides_which_credentials_it_needs(root: Path) -> None:
+    pipelines = loaded(root).pipelines
+    assert pipelines["own_sales"].credentials_needed == {"shop"}  # reads shop_costs' table
+    assert pipelines["shop_costs"].credentials_needed == {"shop"}
+    assert pipelines["reporting"].credentials_needed == frozenset()  # reads only a union
+
+
+def test_all_leaves_out_what_would_read_nothing(tmp_path: Path) -> None:
+    text = "tenant: acme1281\ndisplay_name: A\n"
+    configuration = loaded(write_tree(tmp_path, {**GOOD, "tenants/acme1281.yml": text}))
+    assert [p.pipeline_id for p in configuration.tenant_pipelines("acme1281")] == ["reporting"]
+
+
+def test_a_link_that_stays_inside_is_fine_and_one_that_leaves_is_not(root: Path, tmp_path: Path) -> None:
+    folder = root / SHOP
+    (folder / "to_costs.sql").rename(folder / "real.sql")
+    (folder / "to_costs.sql").symlink_to("real.sql")
+    assert step(loaded(root), "shop_costs", "to_costs").transform.file == f"{SHOP}/to_costs.sql"
+    (folder / "real.sql").rename(tmp_path / "outside.sql")
+    (folder / "to_costs.sql").unlink()
+    (folder / "to_costs.sql").symlink_to(tmp_path / "outside.sql")
+    with pytest.raises(ConfigError, match="link that leads out of the pipeline folder"):
+        loaded(root)
