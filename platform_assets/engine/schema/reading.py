@@ -89,7 +89,7 @@ class _Reader:
     def keys(self, raw: Mapping[Any, Any], path: str) -> None:
         for key in raw:
             if key not in _KEYS:
-                nearest = _nearest(str(key), _KEYS)
+                nearest = _nearest(key, _KEYS)
                 self.say(f"{path}.{key}", f"{key!r} is not supported here", nearest)
 
     def name(self, raw: Mapping[Any, Any], path: str) -> str | None:
@@ -108,14 +108,14 @@ class _Reader:
         text = raw.get("type")
         found = _TYPES.get(text.upper()) if isinstance(text, str) else None
         if found is None:
-            self.say(f"{path}.type", f"{text!r} is not a column type", _nearest(str(text).upper(), _TYPES))
+            self.say(f"{path}.type", f"{text!r} is not a column type", _nearest(text, _TYPES))
         return found
 
     def mode(self, raw: Mapping[Any, Any], path: str) -> Mode:
         text = raw.get("mode", "NULLABLE")
         found = _MODES.get(text.upper()) if isinstance(text, str) else None
         if found is None:
-            self.say(f"{path}.mode", f"{text!r} is not a mode", _nearest(str(text).upper(), _MODES))
+            self.say(f"{path}.mode", f"{text!r} is not a mode", _nearest(text, _MODES))
         return found or Mode.NULLABLE
 
     def description(self, raw: Mapping[Any, Any], path: str) -> str:
@@ -144,8 +144,12 @@ class _Reader:
         return ()
 
 
-def _nearest(text: str, known: Sequence[str] | Mapping[str, object]) -> str | None:
-    return next(iter(get_close_matches(text, list(known), n=1, cutoff=0.5)), None)
+def _nearest(text: object, known: Sequence[str] | Mapping[str, object]) -> str | None:
+    if not isinstance(text, str):
+        return None
+    spelled = {name.lower(): name for name in known}
+    close = get_close_matches(text.lower(), list(spelled), n=1, cutoff=0.5)
+    return spelled[close[0]] if close else None
 
 
 def inspect_schema(raw: object) -> tuple[TableSchema, tuple[SchemaProblem, ...]]:
