@@ -48,7 +48,9 @@ def column_lineage(node: Node, schemas: Mapping[TableName, TableSchema]) -> dg.T
     for writer in node.writers:
         if writer.transform is not None and writer.spec.type == "transform":
             for column, origins in writer.transform.column_lineage(schemas).items():
-                sources[column] |= set(origins)
+                sources[_spelled(node.spec.schema, column)] |= {
+                    (table, _spelled(schemas.get(table), name)) for table, name in origins
+                }
     if not sources:
         return None
     return dg.TableColumnLineage(
@@ -57,3 +59,9 @@ def column_lineage(node: Node, schemas: Mapping[TableName, TableSchema]) -> dg.T
             for column, origins in sorted(sources.items())
         }
     )
+
+
+def _spelled(schema: TableSchema | None, name: str) -> str:
+    """The column as its schema spells it: SQL does not tell upper from lower case, people and Dagster do."""
+    field = schema.get(name) if schema else None
+    return field.name if field else name

@@ -120,7 +120,7 @@ def _measures(node: Node, outcome: SliceOutcome) -> dict[str, Any]:
     totals: dict[str, Decimal] = defaultdict(Decimal)
     bars: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for measured in (m for part in outcome.parts for m in part.audited.measures):
-        currency, amount = measured.currency or "", measured.amount or Decimal()
+        currency, amount = (measured.currency or "").upper(), measured.amount or Decimal()
         totals[currency] += amount
         bars[currency, measured.dimension or "(none)"] += amount
     if node.measure is None or not totals:

@@ -161,6 +161,11 @@ class ProviderApi:
         with self._lock:
             self._faults.extend(faults)
 
+    def forget_faults(self) -> None:
+        """Faults planned and not used up are gone."""
+        with self._lock:
+            self._faults.clear()
+
     # --- One request ---
 
     def answer(self, target: str, authorization: str) -> tuple[int, dict[str, str], bytes]:

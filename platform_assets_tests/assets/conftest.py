@@ -3,9 +3,12 @@
 import importlib
 import shutil
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,7 +23,6 @@ from platform_assets.engine.names import TableName, physical
 from platform_assets.engine.sql.model import BoundSql
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-DAY = date(2026, 11, 2)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Location:
             partition_key=None if last else str(first),
             tags=tags,
             raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
 
     def rows(self, tenant: str, table: str, sql: str = "SELECT * FROM {table}") -> list[dict[str, Any]]:
@@ -67,26 +70,60 @@ def load_location(configs: Path) -> ModuleType:
     return importlib.import_module("platform_assets.definitions")
 
 
-@pytest.fixture
-def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProviderApi]:
-    home = prepare_home(tmp_path / "home", dagster_yaml=CONFIGS.parent / "dagster.yaml")
-    monkeypatch.setenv("PLATFORM_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("PLATFORM_DEPLOYMENT", "local")
-    with serve(tokens=home.tokens) as running:
-        monkeypatch.setenv("PLATFORM_PROVIDER_API", running.url)
-        yield running
+def _environment(home: Path, api: ProviderApi, configs: Path) -> dict[str, str]:
+    return {
+        "PLATFORM_HOME": str(home),
+        "PLATFORM_DEPLOYMENT": "local",
+        "PLATFORM_CONFIG_ROOT": str(configs),
+        "PLATFORM_PROVIDER_API": api.url,
+    }
+
+
+@contextmanager
+def open_location(folder: Path, configs: Path) -> Iterator[Location]:
+    """A location with a home of its own below ``folder``. What it remembers of checked SQL is shared by the session."""
+    home = prepare_home(folder / "home", dagster_yaml=CONFIGS.parent / "dagster.yaml")
+    (home.root / "cache").symlink_to(CACHE, target_is_directory=True)
+    with (
+        serve(tokens=home.tokens) as api,
+        dg.DagsterInstance.ephemeral() as instance,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name, value in _environment(home.root, api, configs).items():
+            patch.setenv(name, value)
+        yield Location(load_location(configs), api, instance, configs)
+
+
+CACHE = Path(tempfile.mkdtemp(prefix="checked-sql-"))
+
+
+@pytest.fixture(scope="module")
+def _module_location(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Location]:
+    with open_location(tmp_path_factory.mktemp("location"), CONFIGS) as location:
+        yield location
 
 
 @pytest.fixture
-def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the repository's configuration that a test may change."""
+def location(_module_location: Location) -> Location:
+    """The module's location, without the faults of an earlier test. Tests keep apart by the day they use."""
+    _module_location.api.forget_faults()
+    return _module_location
+
+
+@pytest.fixture
+def own_location(tmp_path: Path) -> Iterator[Callable[[], Location]]:
+    """Locations over a copy of the configuration that the test may change; each call loads it anew."""
     copy = tmp_path / "configs"
     shutil.copytree(CONFIGS, copy)
-    monkeypatch.setenv("PLATFORM_CONFIG_ROOT", str(copy))
-    return copy
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(open_location(Path(tempfile.mkdtemp(dir=tmp_path)), copy))
+
+
+DAYS = count()
 
 
 @pytest.fixture
-def location(api: ProviderApi, configs: Path) -> Iterator[Location]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield Location(load_location(configs), api, instance, configs)
+def day() -> date:
+    """A day that no other test uses, three apart: a test has the next two as well, within one month."""
+    number = next(DAYS)
+    return date(2025, 12, 1).replace(day=1 + 3 * (number % 8)) + timedelta(days=31 * (number // 8))

@@ -2,111 +2,159 @@
 
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from platform_assets.assets.keys import SliceKey
 from platform_assets.demo.provider_api import Fault
-from platform_assets_tests.assets.conftest import DAY, Location
+from platform_assets_tests.assets.conftest import Location
 
-ACME = SliceKey(DAY, "acme1281")
 COSTS = "key:raw_openai/costs"
-CHAIN = "key:raw_openai/costs or key:silver_cost/focus_costs or key:gold_reporting/daily_spend or key:gold_reporting/monthly_spend"
+CHAIN = " or ".join(
+    f"key:{key}"
+    for key in (
+        "raw_openai/costs",
+        "silver_cost/focus_costs",
+        "gold_reporting/daily_spend",
+        "gold_reporting/monthly_spend",
+    )
+)
 PER_RUN = ("ingestion_timestamp", "pipeline_logging_id")
 
 
-def content(location: Location, tenant: str, table: str) -> list[str]:
-    rows = location.rows(tenant, table)
+def content(location: Location, key: SliceKey, table: str) -> list[str]:
+    rows = [row for row in location.rows(key.tenant, table) if row["x_run_date"] == key.day]
     return sorted(repr(sorted((k, v) for k, v in row.items() if k not in PER_RUN)) for row in rows)
 
 
-def spend(location: Location, tenant: str, table: str, column: str) -> Decimal:
-    return location.rows(tenant, table, f"SELECT SUM({column}) AS total FROM {{table}}")[0]["total"]
+def spend(location: Location, tenant: str, table: str, first: date, last: date) -> Decimal:
+    """The sum of a table's amount over its slices from ``first`` to ``last``."""
+    column = "amount_value" if table.startswith("raw") else "BilledCost"
+    rows = location.rows(tenant, table)
+    return sum((row[column] for row in rows if first <= row["x_run_date"] <= last), Decimal())
 
 
-def test_a_slice_goes_from_the_api_to_the_reports_to_the_last_digit(location: Location) -> None:
-    run = location.run(CHAIN, ACME)
+def month(day: date) -> tuple[date, date]:
+    first = day.replace(day=1)
+    return first, (first + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+
+
+def published(location: Location, run: dg.ExecuteInProcessResult, table: str) -> set[str]:
+    events = [
+        e for e in run.get_asset_materialization_events() if e.asset_key == dg.AssetKey(table.split("."))
+    ]
+    return {event.partition for event in events}
+
+
+def told(location: Location, run: dg.ExecuteInProcessResult, tenant: str, table: str) -> list[dict[str, Any]]:
+    """The rows of one run in a metadata table."""
+    rows = location.rows(tenant, f"metadata.{table}")
+    return [row for row in rows if row["pipeline_logging_id"] == run.run_id]
+
+
+def failure_of(run: dg.ExecuteInProcessResult) -> str:
+    return next(e for e in run.all_events if e.is_step_failure).step_failure_data.error.message
+
+
+def test_a_slice_goes_from_the_api_to_the_reports_to_the_last_digit(location: Location, day: date) -> None:
+    acme = SliceKey(day, "acme1281")
+    run = location.run(CHAIN, acme)
     assert run.success
-    billed = spend(location, "acme1281", "raw_openai.costs", "amount_value")
+    billed = spend(location, "acme1281", "raw_openai.costs", day, day)
     assert billed > 0
-    for table in ("silver_cost.focus_costs", "gold_reporting.daily_spend", "gold_reporting.monthly_spend"):
-        assert spend(location, "acme1281", table, "BilledCost") == billed
-        assert location.partitions(table) == {str(ACME)}
+    assert spend(location, "acme1281", "silver_cost.focus_costs", day, day) == billed
+    assert spend(location, "acme1281", "gold_reporting.daily_spend", day, day) == billed
+    in_month = spend(location, "acme1281", "raw_openai.costs", *month(day))
+    assert spend(location, "acme1281", "gold_reporting.monthly_spend", *month(day)) == in_month
+    for table in ("raw_openai.costs", "silver_cost.focus_costs", "gold_reporting.monthly_spend"):
+        assert published(location, run, table) == {str(acme)}
 
 
-def test_a_second_run_changes_nothing(location: Location) -> None:
-    location.run(CHAIN, ACME)
-    tables = ("raw_openai.costs", "silver_cost.focus_costs", "gold_reporting.monthly_spend")
-    before = {table: content(location, "acme1281", table) for table in tables}
-    location.run(CHAIN, ACME)
-    assert {table: content(location, "acme1281", table) for table in tables} == before
+def test_a_second_run_changes_nothing(location: Location, day: date) -> None:
+    acme = SliceKey(day, "acme1281")
+    location.run(CHAIN, acme)
+    slices = {
+        "raw_openai.costs": acme,
+        "silver_cost.focus_costs": acme,
+        "gold_reporting.daily_spend": acme,
+        "gold_reporting.monthly_spend": SliceKey(day.replace(day=1), "acme1281"),
+    }
+    before = {table: content(location, key, table) for table, key in slices.items()}
+    assert all(before.values())
+    location.run(CHAIN, acme)
+    assert {table: content(location, key, table) for table, key in slices.items()} == before
 
 
-def test_a_range_is_one_run_with_an_outcome_per_slice(location: Location) -> None:
-    last = SliceKey(DAY + timedelta(days=1), "globex")
-    run = location.run(CHAIN, ACME, last)
+def test_a_range_is_one_run_with_an_outcome_per_slice(location: Location, day: date) -> None:
+    acme = SliceKey(day, "acme1281")
+    last = SliceKey(day + timedelta(days=1), "globex")
+    run = location.run(CHAIN, acme, last)
     assert run.success
-    expected = {f"{day}|{tenant}" for day in (DAY, last.day) for tenant in ("acme1281", "globex")}
-    assert location.partitions("raw_openai.costs") == expected
-    assert location.partitions("gold_reporting.monthly_spend") == expected
+    expected = {f"{each}|{tenant}" for each in (day, last.day) for tenant in ("acme1281", "globex")}
+    assert published(location, run, "raw_openai.costs") == expected
+    assert published(location, run, "gold_reporting.monthly_spend") == expected
     evaluations = {
         e.partition for e in run.get_asset_check_evaluations() if e.asset_key.path[0] == "raw_openai"
     }
     assert evaluations == expected
 
 
-def test_a_failing_slice_fails_alone_and_the_rest_is_committed(location: Location) -> None:
-    bad = SliceKey(DAY, "globex")
+def test_a_failing_slice_fails_alone_and_the_rest_is_committed(location: Location, day: date) -> None:
+    acme = SliceKey(day, "acme1281")
+    bad = SliceKey(day, "globex")
     location.api.fail(Fault(status=403, path="/costs", tenant="globex"))
-    run = location.run(CHAIN, ACME, bad)
+    run = location.run(CHAIN, acme, bad)
     assert not run.success
-    assert location.partitions("gold_reporting.daily_spend") == {str(ACME)}
-    assert spend(location, "acme1281", "gold_reporting.daily_spend", "BilledCost") > 0
-    failure = next(e for e in run.all_events if e.is_step_failure).step_failure_data
-    assert "raw_openai.costs 2026-11-02|globex: failed" in failure.error.message
-    assert "gold_reporting.daily_spend 2026-11-02|globex: blocked" in failure.error.message
-    runs = location.rows("globex", "metadata.pipeline_runs")
+    assert published(location, run, "gold_reporting.daily_spend") == {str(acme)}
+    assert spend(location, "acme1281", "gold_reporting.daily_spend", day, day) > 0
+    assert f"raw_openai.costs {bad}: failed" in failure_of(run)
+    assert f"gold_reporting.daily_spend {bad}: blocked" in failure_of(run)
+    runs = told(location, run, "globex", "pipeline_runs")
     assert {(row["pipeline_id"], row["status"]) for row in runs} == {
         ("openai_costs", "FAILED"),
         ("cost_reporting", "FAILED"),
     }
-    steps = {(s["target_table"], s["status"]) for s in location.rows("globex", "metadata.step_logs")}
+    steps = {(s["target_table"], s["status"]) for s in told(location, run, "globex", "step_logs")}
     assert ("raw_openai.costs", "FAILED") in steps
 
 
-def test_a_failed_source_leaves_the_old_rows(location: Location) -> None:
-    location.run(COSTS, ACME)
-    before = content(location, "acme1281", "raw_openai.costs")
+def test_a_failed_source_leaves_the_old_rows(location: Location, day: date) -> None:
+    acme = SliceKey(day, "acme1281")
+    location.run(COSTS, acme)
+    before = content(location, acme, "raw_openai.costs")
     location.api.fail(Fault(truncate=0.5, path="/costs"))
-    assert not location.run(COSTS, ACME).success
-    assert content(location, "acme1281", "raw_openai.costs") == before
+    assert not location.run(COSTS, acme).success
+    assert content(location, acme, "raw_openai.costs") == before
 
 
-def test_an_empty_answer_clears_the_slice_and_says_so(location: Location) -> None:
-    location.run(COSTS, ACME)
-    assert location.rows("acme1281", "raw_openai.costs")
+def test_an_empty_answer_clears_the_slice_and_says_so(location: Location, day: date) -> None:
+    acme = SliceKey(day, "acme1281")
+    location.run(COSTS, acme)
+    assert content(location, acme, "raw_openai.costs")
 
     def emptied(page: dict) -> dict:
         buckets = [bucket | {"results": []} for bucket in page["data"]]
         return page | {"data": buckets, "has_more": False, "next_page": None}
 
     location.api.fail(Fault(edit=emptied, path="/costs"))
-    run = location.run(COSTS, ACME)
+    run = location.run(COSTS, acme)
     assert run.success
-    assert location.rows("acme1281", "raw_openai.costs") == []
+    assert content(location, acme, "raw_openai.costs") == []
     [event] = run.get_asset_materialization_events()
     metadata = event.materialization.metadata
     assert "no rows" in metadata["empty_answer"].value
     assert metadata["rows_deleted"].value > 0
 
 
-def test_a_critical_expectation_keeps_the_old_slice_and_blocks_that_tenant_day_alone(
-    location: Location,
+def test_a_critical_expectation_keeps_the_old_slice_of_that_tenant_day_alone(
+    location: Location, day: date
 ) -> None:
-    first, last = ACME, SliceKey(DAY, "globex")
+    acme = SliceKey(day, "acme1281")
+    first, last = acme, SliceKey(day, "globex")
     location.run(CHAIN, first, last)
-    before = content(location, "acme1281", "raw_openai.costs")
+    before = content(location, acme, "raw_openai.costs")
 
     def without_amount(page: dict) -> dict:
         for bucket in page["data"]:
@@ -117,34 +165,35 @@ def test_a_critical_expectation_keeps_the_old_slice_and_blocks_that_tenant_day_a
     location.api.fail(*[Fault(edit=without_amount, path="/costs", tenant="acme1281")] * 50)
     run = location.run(CHAIN, first, last)
     assert not run.success
-    assert content(location, "acme1281", "raw_openai.costs") == before
-    message = next(e for e in run.all_events if e.is_step_failure).step_failure_data.error.message
-    assert "acme1281: failed" in message and "globex" not in message
+    assert content(location, acme, "raw_openai.costs") == before
+    assert "acme1281: failed" in failure_of(run) and "globex" not in failure_of(run)
     failed = [e for e in run.get_asset_check_evaluations() if not e.passed]
     assert failed and {e.partition for e in failed} == {str(first)}
     assert any(e.severity is dg.AssetCheckSeverity.ERROR for e in failed)
     assert any("failing_rows" in e.metadata for e in failed)
-    kept = location.rows("acme1281", "metadata.dq_results")
+    kept = told(location, run, "acme1281", "dq_results")
     assert any(row["success"] is False and row["severity"] == "critical" for row in kept)
 
 
-def test_a_blocked_day_leaves_its_month_to_the_other_days(location: Location) -> None:
-    second = SliceKey(DAY + timedelta(days=1), "acme1281")
-    stamp = int((date(2026, 11, 3) - date(1970, 1, 1)).total_seconds())
+def test_a_blocked_day_leaves_its_month_to_the_other_days(location: Location, day: date) -> None:
+    acme = SliceKey(day, "acme1281")
+    second = SliceKey(day + timedelta(days=1), "acme1281")
+    stamp = int((second.day - date(1970, 1, 1)).total_seconds())
     location.api.fail(*[Fault(status=404, path=f"start_time={stamp}")] * 9)
-    run = location.run(CHAIN, ACME, second)
+    run = location.run(CHAIN, acme, second)
     assert not run.success
-    assert location.partitions("gold_reporting.monthly_spend") == {str(ACME)}
-    monthly = spend(location, "acme1281", "gold_reporting.monthly_spend", "BilledCost")
-    assert monthly == spend(location, "acme1281", "raw_openai.costs", "amount_value")
+    assert published(location, run, "gold_reporting.monthly_spend") == {str(acme)}
+    monthly = spend(location, "acme1281", "gold_reporting.monthly_spend", *month(day))
+    assert monthly == spend(location, "acme1281", "raw_openai.costs", *month(day))
 
 
-def test_what_people_see_on_a_materialization(location: Location) -> None:
-    run = location.run(COSTS, ACME)
+def test_what_people_see_on_a_materialization(location: Location, day: date) -> None:
+    acme = SliceKey(day, "acme1281")
+    run = location.run(COSTS, acme)
     [event] = run.get_asset_materialization_events()
     metadata = event.materialization.metadata
     assert metadata["requests"].value > 1
-    assert metadata["rows_inserted"].value == len(location.rows("acme1281", "raw_openai.costs"))
+    assert metadata["rows_inserted"].value == len(content(location, acme, "raw_openai.costs"))
     assert metadata["pipeline_logging_id"].value == run.run_id
     assert metadata["chart"].value.startswith("![") and "image/svg+xml" in metadata["chart"].value
     assert metadata["preview"].value.count("\n") >= 2
@@ -153,25 +202,27 @@ def test_what_people_see_on_a_materialization(location: Location) -> None:
     )
 
 
-def test_column_lineage_is_found_from_the_sql(location: Location) -> None:
-    run = location.run(CHAIN, ACME)
+def test_column_lineage_is_found_from_the_sql(location: Location, day: date) -> None:
+    acme = SliceKey(day, "acme1281")
+    run = location.run(CHAIN, acme)
     events = {e.asset_key.to_user_string(): e for e in run.get_asset_materialization_events()}
     lineage = events["silver_cost/focus_costs"].materialization.metadata["dagster/column_lineage"].value
     sources = {(d.asset_key.to_user_string(), d.column_name) for d in lineage.deps_by_column["BilledCost"]}
     assert ("raw_openai/costs", "amount_value") in sources
 
 
-def test_every_fact_is_written_once(location: Location) -> None:
-    run = location.run(CHAIN, ACME)
-    runs = location.rows("acme1281", "metadata.pipeline_runs")
+def test_every_fact_is_written_once(location: Location, day: date) -> None:
+    acme = SliceKey(day, "acme1281")
+    run = location.run(CHAIN, acme)
+    runs = told(location, run, "acme1281", "pipeline_runs")
     assert {(r["pipeline_id"], r["status"], r["pipeline_logging_id"]) for r in runs} == {
         ("openai_costs", "COMPLETED", run.run_id),
         ("cost_reporting", "COMPLETED", run.run_id),
     }
     assert all(r["end_time"] >= r["start_time"] and r["config_version"] for r in runs)
-    steps = location.rows("acme1281", "metadata.step_logs")
+    steps = told(location, run, "acme1281", "step_logs")
     assert len({s["step_logging_id"] for s in steps}) == len(steps) == 4
-    results = location.rows("acme1281", "metadata.dq_results")
+    results = told(location, run, "acme1281", "dq_results")
     assert len({r["dq_result_id"] for r in results}) == len(results)
     suites = [
         node.suite for node in location.module.nodes if str(node.table) in {s["target_table"] for s in steps}
@@ -179,18 +230,20 @@ def test_every_fact_is_written_once(location: Location) -> None:
     assert len(results) == sum(len(suite) for suite in suites)
 
 
-def test_a_tenant_without_the_provider_is_skipped_not_failed(location: Location) -> None:
-    run = location.run("key:raw_anthropic/costs", ACME)
+def test_a_tenant_without_the_provider_is_skipped_not_failed(location: Location, day: date) -> None:
+    acme = SliceKey(day, "acme1281")
+    run = location.run("key:raw_anthropic/costs", acme)
     assert run.success
-    assert location.partitions("raw_anthropic.costs") == set()
+    assert published(location, run, "raw_anthropic.costs") == set()
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
-def test_a_refusing_source_is_a_clear_failure(location: Location, status: int) -> None:
+def test_a_refusing_source_is_a_clear_failure(location: Location, day: date, status: int) -> None:
+    acme = SliceKey(day, "acme1281")
     location.api.fail(*[Fault(status=status, path="/costs")] * 9)
-    run = location.run(COSTS, ACME)
+    run = location.run(COSTS, acme)
     assert not run.success
-    [step] = location.rows("acme1281", "metadata.step_logs")
+    [step] = told(location, run, "acme1281", "step_logs")
     assert step["status"] == "FAILED"
     assert str(status) in step["error_message"]
     assert location.api.url.partition("//")[2].partition(":")[0] in step["error_message"]
