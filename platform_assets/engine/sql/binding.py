@@ -88,6 +88,7 @@ def _rewrite(tree: exp.Query, tenant: str) -> str:
         own = physical(tenant, TableName(table.db, table.name))
         table.set("db", exp.to_identifier(own.dataset, quoted=True))
         table.set("this", exp.to_identifier(own.table, quoted=True))
+        table.meta.pop("quoted_table", None)  # one spelling, however the reference was quoted
     sql = tree.sql(dialect="bigquery", comments=False)
     _verify(sql, tenant)
     return sql

@@ -42,7 +42,7 @@ def _statement_problems(text: str) -> list[SqlProblem]:
         return [SqlProblem(1, f"not SQL: {error}")]
     if not tokens:
         return [SqlProblem(1, "the file holds no statement")]
-    return [*_first_word(tokens[0]), *_after_semicolon(tokens)]
+    return _first_word(tokens[0]) or _after_semicolon(tokens)
 
 
 def _first_word(token: Token) -> list[SqlProblem]:

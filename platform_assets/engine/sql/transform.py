@@ -164,6 +164,8 @@ def tree_problems(tree: exp.Expr, *, shared: bool = False) -> list[SqlProblem]:
 def _table_problem(node: exp.Expr) -> str | None:
     assert isinstance(node, exp.Table)
     if not isinstance(node.this, exp.Identifier):
+        if not isinstance(node.this, exp.Func):
+            return f"{node.this.sql(dialect='bigquery')} is not a table name; write dataset.table"
         name = node.this.name if isinstance(node.this, exp.Anonymous) else node.this.key
         return f"table function {name.upper()} is not allowed; only tables, CTEs and UNNEST"
     name = ".".join(part.name for part in node.parts)
