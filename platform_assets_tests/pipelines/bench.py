@@ -82,7 +82,9 @@ class Bench:
         resolved = step(pipeline, name)
         assert resolved.transform is not None
         values = self.parameters(day, pipeline)
-        query = bind(resolved.transform, self.tenant.tenant, {n: values[n] for n in resolved.transform.parameters})
+        query = bind(
+            resolved.transform, self.tenant.tenant, {n: values[n] for n in resolved.transform.parameters}
+        )
         rows = stamped(query, {n: (kind, v) for n, (kind, v) in self._stamps(pipeline, day).items()})
         equals = self._slice(resolved, day, pipeline, None)
         tenant = self.tenant.tenant
@@ -101,7 +103,9 @@ class Bench:
             for key, q in resolved.inputs.items()
         }
         constants = {n: v for n, (_, v) in self._stamps(pipeline, day).items()}
-        batch = compute(resolved.spec.function, inputs, Slot(self.tenant, day), resolved.table.schema, constants)
+        batch = compute(
+            resolved.spec.function, inputs, Slot(self.tenant, day), resolved.table.schema, constants
+        )
         equals = self._slice(resolved, day, pipeline, None)
         return self._publish(resolved.table, equals, lambda staging: self._load(staging, [batch]))
 

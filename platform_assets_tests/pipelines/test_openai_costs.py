@@ -74,7 +74,12 @@ def test_a_negative_row_without_a_project_is_a_credit_and_is_kept(bench):
 )
 def test_line_items(bench, line_item, sku, meter, model, token_type):
     [row] = focus(bench, charge("1", line_item=line_item))
-    assert (row["SkuId"], row["SkuMeter"], row["x_Model"], row["x_TokenType"]) == (sku, meter, model, token_type)
+    assert (row["SkuId"], row["SkuMeter"], row["x_Model"], row["x_TokenType"]) == (
+        sku,
+        meter,
+        model,
+        token_type,
+    )
     assert row["ChargeDescription"] == (sku or "OpenAI API")
 
 
@@ -106,7 +111,9 @@ def test_two_credentials_live_side_by_side(bench):
     bench.land("openai_costs", "costs", DAY, [charge("2")], credential="second")
     bench.land("openai_costs", "costs", DAY, [charge("4")], credential="second")
     bench.transform("openai_costs", "to_focus", DAY)
-    rows = bench.rows("SELECT x_credential AS c, BillingAccountId AS a, BilledCost AS b FROM silver_cost.focus_costs")
+    rows = bench.rows(
+        "SELECT x_credential AS c, BillingAccountId AS a, BilledCost AS b FROM silver_cost.focus_costs"
+    )
     assert sorted((r["c"], r["a"], r["b"]) for r in rows) == [
         ("default", "openai:default", 1),
         ("second", "openai:second", 4),
@@ -128,7 +135,9 @@ def test_every_total_agrees_to_the_last_digit(tmp_path_factory, charges):
     expected = {}
     for amount, currency in charges:
         expected[currency.upper()] = expected.get(currency.upper(), 0) + amount
-    gold = bench.rows("SELECT BillingCurrency AS c, SUM(BilledCost) AS s FROM gold_reporting.daily_spend GROUP BY 1")
+    gold = bench.rows(
+        "SELECT BillingCurrency AS c, SUM(BilledCost) AS s FROM gold_reporting.daily_spend GROUP BY 1"
+    )
     assert {r["c"]: r["s"] for r in gold} == expected
 
 
@@ -143,7 +152,13 @@ def answer(results, has_more=False, next_page=None):
 
 def result(value, **fields):
     amount = {"value": value, "currency": "usd"}
-    return {"object": "organization.costs.result", "amount": amount, "line_item": None, "project_id": "p", **fields}
+    return {
+        "object": "organization.costs.result",
+        "amount": amount,
+        "line_item": None,
+        "project_id": "p",
+        **fields,
+    }
 
 
 def test_amounts_come_as_numbers_or_as_texts_and_lose_no_digit(bench, httpserver):

@@ -93,12 +93,12 @@ def _array(column: Field, array: pa.Array, printed: bool) -> pa.Array:
     if column.type is FieldType.STRUCT:
         return _struct(column, array, printed)
     target = arrow_type(column)
-    if array.type == target:
-        return array
     if pa.types.is_null(array.type):
         return pa.nulls(len(array), target)
     if column.type is FieldType.JSON:
         return _json(array)
+    if array.type == target:
+        return array
     if _is_text(array.type):
         return _from_text(column, array, printed)
     return _CONVERTERS.get(column.type, _plain)(array, target)
@@ -157,11 +157,11 @@ def _plain_json(value: Any) -> Any:
 
 
 def _from_text(column: Field, array: pa.Array, printed: bool) -> pa.Array:
-    """Texts (CSV): an empty one is null for every type; what Arrow cannot read exactly is read cell by cell."""
-    texts = pc.if_else(pc.equal(array, ""), None, array.cast(pa.string()))
+    """Texts: an empty one is null for every type but STRING; what Arrow cannot read exactly is read one by one."""
     target = arrow_type(column)
     if column.type is FieldType.STRING:
-        return texts
+        return array.cast(target)
+    texts = pc.if_else(pc.equal(array, ""), None, array.cast(pa.string()))
     try:
         return texts.cast(target)
     except pa.ArrowException:

@@ -51,7 +51,7 @@ class DuckDBQuerySource:
         with self._connect(project) as connection:
             try:
                 values = {name: value for name, (_, value) in query.parameters.items()}
-                reader: Any = connection.execute(sql, values).to_arrow_reader(_BATCH_ROWS)
+                reader: Any = connection.sql(sql, params=values).to_arrow_reader(_BATCH_ROWS)
                 yield from reader
             except duckdb.CatalogException as error:
                 raise NotFoundError(f"source {project}: {error}") from error

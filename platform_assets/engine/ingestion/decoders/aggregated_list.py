@@ -14,7 +14,7 @@ from platform_assets.engine.errors import DataError
 def page(root: Any) -> Any:
     if not isinstance(root, dict):
         raise DataError("not an aggregated list: the page is no object")
-    scopes = root.get("items") or {}
+    scopes = root.get("items", {})
     if not isinstance(scopes, dict):
         raise DataError("not an aggregated list: items is not an object of scopes")
     return {**root, "items": [item for scope in scopes for item in _items(scope, scopes[scope])]}
