@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from platform_assets.engine.deployment import AdapterSpec
@@ -36,11 +37,10 @@ def examine(configuration: Configuration) -> Iterator[Finding]:
     """Adapters first, then secrets; one finding for each, whatever the others say."""
     ports = configuration.deployment.ports
     for name, spec in configuration.deployment.resources().items():
-        yield _try(f"{name} ({spec.kind})", lambda name=name, spec=spec: _open(name, spec, configuration))
+        yield _try(f"{name} ({spec.kind})", partial(_open, name, spec, configuration))
     for port, named in (("queue", ports.queues), ("topic", ports.topics)):
         for name, spec in sorted(named.items()):
-            what = f"{port} {name} ({spec.kind})"
-            yield _try(what, lambda port=port, spec=spec: _open(port, spec, configuration))
+            yield _try(f"{port} {name} ({spec.kind})", partial(_open, port, spec, configuration))
     yield from _secrets(configuration)
 
 
@@ -99,7 +99,7 @@ def _secrets(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _secret(store: Any, tenant: TenantSpec, name: str) -> Finding:
-    return _try(f"secret {tenant.tenant}/{name}", lambda: store.get(tenant.tenant, name))
+    return _try(f"secret {tenant.tenant}/{name}", partial(store.get, tenant.tenant, name))
 
 
 def secret_names(tenant: TenantSpec) -> list[str]:

@@ -124,7 +124,8 @@ def adapter_class(port: str, kind: str) -> type:
 
 def settings_model(adapter: type) -> type[BaseModel]:
     """The model of the constructor's ``settings``."""
-    hint = typing.get_type_hints(adapter.__init__)["settings"]
+    constructor: Any = next(vars(c)["__init__"] for c in adapter.__mro__ if "__init__" in vars(c))
+    hint = typing.get_type_hints(constructor)["settings"]
     members = [m for m in typing.get_args(hint) or (hint,) if m is not type(None)]
     model: type[BaseModel] = members[0]
     return model
