@@ -77,4 +77,4 @@ def complete_rows(
 def _tenants(tags: Mapping[str, str], known: Sequence[str]) -> list[str]:
     """The run's tenant, or everybody where its tags do not name one."""
     tenant = tags.get("tenant") or tags.get("dagster/partition/tenant")
-    return [tenant] if tenant in known else list(known)
+    return [tenant] if tenant and tenant in known else list(known)

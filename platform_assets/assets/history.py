@@ -8,6 +8,7 @@ All writes merge by key: writing a fact twice leaves it once.
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from platform_assets.assets.graph import Node
@@ -217,7 +218,7 @@ def _json(value: Any) -> str | None:
     )
 
 
-def _milliseconds(start: Any, end: Any) -> int:
+def _milliseconds(start: datetime, end: datetime) -> int:
     return round((end - start).total_seconds() * 1000)
 
 

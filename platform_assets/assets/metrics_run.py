@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -114,13 +114,16 @@ def handle_message(
     *,
     progress: Callable[[float], None] = lambda fraction: None,
     final_attempt: bool = True,
+    readers: Executor | None = None,
 ) -> MetricOutcome:
     """One delivered message: run it, or say FAILURE where it is broken but tells its run id. See ``run_metric``."""
     try:
         request = parse_request(body, attributes, published_at=published_at)
     except RequestError as error:
         return _refuse(error, topics, clock, settings)
-    return run_metric(request, store, topics, clock, settings, progress, final_attempt=final_attempt)
+    return run_metric(
+        request, store, topics, clock, settings, progress, final_attempt=final_attempt, readers=readers
+    )
 
 
 def run_metric(
@@ -132,13 +135,15 @@ def run_metric(
     progress: Callable[[float], None] = lambda fraction: None,
     *,
     final_attempt: bool = True,
+    readers: Executor | None = None,
 ) -> MetricOutcome:
     """Run a request and publish its events. A failed run is an outcome, already published, not an exception.
 
     RetryableError where the same request may succeed later: with ``final_attempt=False`` for any passing fault, and
     always where an event could not be published. Nothing is lost then: hand the request in again.
+    ``readers``: threads to read with, for callers with many small runs; by default each run starts its own.
     """
-    return _Run(request, store, topics, clock, settings, progress).run(final_attempt)
+    return _Run(request, store, topics, clock, settings, progress, readers).run(final_attempt)
 
 
 def _refuse(
@@ -169,9 +174,10 @@ class _Run:
         clock: Clock,
         settings: MetricSettings,
         progress: Callable[[float], None],
+        readers: Executor | None,
     ) -> None:
         self._request, self._store, self._topics = request, store, topics
-        self._clock, self._settings, self._report = clock, settings, progress
+        self._clock, self._settings, self._report, self._readers = clock, settings, progress, readers
         self._began = clock()
         self._events = RunEvents(request.run_id, request.metric_code, self._began, settings.error_form)
         self._inputs: Inputs | None = None
@@ -211,13 +217,14 @@ class _Run:
 
     def _produce(self, layout: OutputLayout) -> OutputManifest:
         """Data and manifest of a new version, written and read again."""
-        with _executor(self._settings.read_threads) as executor:
+        with _readers(self._readers, self._settings.read_threads) as readers:
             request = self._request
             codes = series_codes(request.expression)
-            files = locate(codes, request.inputs, request.datasets, self._store, executor)
-            self._inputs = inputs = Inputs(files, self._store, executor)
-            version = self._free_version(layout)
-            written, tally = self._write_data(layout, version, inputs)
+            files = locate(codes, request.inputs, request.datasets, self._store, readers)
+            with Inputs(files, self._store, readers) as inputs:
+                self._inputs = inputs
+                version = self._free_version(layout)
+                written, tally = self._write_data(layout, version, inputs)
         manifest = self._manifest(layout, version, written, tally, inputs)
         self._write_manifest(layout, manifest)
         self._verify(written)
@@ -492,8 +499,11 @@ def _evaluated(request: MetricRequest, inputs: Inputs) -> Iterator[Chunk]:
 
 
 @contextmanager
-def _executor(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads for reading. What was not yet begun when the run ends, for good or ill, is dropped."""
+def _readers(given: Executor | None, threads: int) -> Iterator[Executor]:
+    """Threads for reading: the caller's, or some that end with the run."""
+    if given is not None:
+        yield given
+        return
     executor = ThreadPoolExecutor(threads, thread_name_prefix="metric-read")
     try:
         yield executor

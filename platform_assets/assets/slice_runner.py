@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from queue import Empty, SimpleQueue
 
+from platform_assets.assets.filling import Doors, Job, fill
 from platform_assets.assets.graph import Node, Part
 from platform_assets.assets.keys import SliceKey
 from platform_assets.assets.outcomes import Audited, PartOutcome, SliceOutcome, Status
-from platform_assets.assets.staging import Doors, Stage, staging_token
+from platform_assets.assets.staging import Stage, staging_token
 from platform_assets.engine.errors import PlatformError
 from platform_assets.engine.ingestion.spec import ProviderSpec
 from platform_assets.engine.names import TableName
@@ -109,25 +110,15 @@ class SliceRunner:
         warehouse, tenant = self.doors.warehouse, self.tenants[key.tenant]
         day = node.slice_date(key.day)
         changes = warehouse.ensure_table(key.tenant, node.spec)
-        token = staging_token(self.run.run_id, part, day)
-        staging = warehouse.create_staging(key.tenant, node.spec, token)
-        stage = Stage(self.doors, node, part, tenant, day, staging, self.run.run_id, self.run.now())
+        staging = warehouse.create_staging(key.tenant, node.spec, staging_token(self.run.run_id, part, day))
+        job = Job(self.doors, node, part, tenant, day, self.run.run_id, self.run.now())
+        stage = Stage(job, staging)
         try:
-            pull = stage.fill(self.providers.get(part.step.provider), self._teller(node, key))
-            outcome = replace(outcome, schema_changes=changes, pull=pull)
-            try:
-                outcome = replace(outcome, audited=stage.audit())
-            except Exception as error:
-                # An audit that gave no answer is told check by check, and publishes nothing.
-                return _failed(replace(outcome, audited=Audited(crashed(node.suite, str(error)))), error)
-            if critical := verdict(outcome.audited.checks).critical:
-                return replace(
-                    outcome,
-                    status=Status.FAILED,
-                    error=f"critical expectation failed: {', '.join(critical)}; the slice stays as it was",
-                    error_type="CriticalExpectationFailed",
-                )
-            written = warehouse.publish(key.tenant, stage.write())
+            pull = fill(job, staging, self.providers.get(part.step.provider), self._teller(node, key))
+            outcome = _audited(replace(outcome, schema_changes=changes, pull=pull), stage, node)
+            if outcome.status is not Status.PUBLISHED:
+                return outcome
+            written = stage.publish(outcome.audited.checks)
         finally:
             warehouse.drop(key.tenant, staging)
         return replace(outcome, rows_inserted=written.rows_inserted, rows_deleted=written.rows_deleted)
@@ -155,4 +146,23 @@ def _blockers(part: Part, key: SliceKey, earlier: Statuses) -> list[str]:
 def _failed(outcome: PartOutcome, error: Exception) -> PartOutcome:
     return replace(
         outcome, status=Status.FAILED, error=str(error) or repr(error), error_type=type(error).__name__
+    )
+
+
+def _audited(outcome: PartOutcome, stage: Stage, node: Node) -> PartOutcome:
+    """The outcome with its audit: failed where a critical expectation is, or where the audit gave no answer."""
+    try:
+        audited = stage.audit()
+    except Exception as error:
+        # Told check by check, so that a check which crashed leaves its row as well.
+        return _failed(replace(outcome, audited=Audited(crashed(node.suite, str(error)))), error)
+    outcome = replace(outcome, audited=audited)
+    critical = verdict(audited.checks).critical
+    if not critical:
+        return outcome
+    return replace(
+        outcome,
+        status=Status.FAILED,
+        error=f"critical expectation failed: {', '.join(critical)}; the slice stays as it was",
+        error_type="CriticalExpectationFailed",
     )

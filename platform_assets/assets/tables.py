@@ -12,6 +12,7 @@ from functools import cache
 
 import dagster as dg
 
+from platform_assets.assets.filling import Doors
 from platform_assets.assets.graph import Node
 from platform_assets.assets.history import RunHistory
 from platform_assets.assets.keys import SliceKey, table_key
@@ -19,7 +20,6 @@ from platform_assets.assets.lineage import column_lineage, table_metadata
 from platform_assets.assets.materialization import check_evaluations, materialization
 from platform_assets.assets.outcomes import SliceOutcome, Status
 from platform_assets.assets.slice_runner import BAD, RunContext, SliceRunner, Statuses
-from platform_assets.assets.staging import Doors
 from platform_assets.engine.ingestion.spec import ProviderSpec
 from platform_assets.engine.quality.expectation import Expectation
 from platform_assets.engine.quality.results import check_name
@@ -56,8 +56,16 @@ def build_tables(
         warehouse: AdapterResource,
         secrets: AdapterResource,
         http: AdapterResource,
+        query_sources: AdapterResource,
+        source_stores: AdapterResource,
     ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
-        doors = Doors(warehouse.adapter(), secrets.adapter(), http.adapter().open)
+        doors = Doors(
+            warehouse.adapter(),
+            secrets.adapter(),
+            http.adapter(),
+            query_sources.adapter(),
+            source_stores.adapter(),
+        )
         run = RunContext(context.run.run_id, lambda: datetime.now(UTC), context.log.info, slices_in_flight)
         selected = [node for node in nodes if table_key(node.table) in context.selected_asset_keys]
         keys = [SliceKey.parse(key) for key in context.partition_keys]

@@ -13,7 +13,7 @@ import dagster as dg
 from platform_assets.resources.bindings import create
 
 
-class AdapterResource(dg.ConfigurableResource):
+class AdapterResource(dg.ConfigurableResource[Any]):
     """``port`` and ``kind`` as in ``resources/bindings.py``; ``settings`` as in the deployment file."""
 
     port: str

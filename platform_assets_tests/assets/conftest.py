@@ -91,7 +91,9 @@ def open_location(folder: Path, configs: Path) -> Iterator[Location]:
     ):
         for name, value in _environment(home.root, api, configs).items():
             patch.setenv(name, value)
-        yield Location(load_location(configs), api, instance, configs)
+        location = Location(load_location(configs), api, instance, configs)
+        yield location
+        location.module.defs.resources["http"].adapter().close()
 
 
 CACHE = Path(tempfile.mkdtemp(prefix="checked-sql-"))

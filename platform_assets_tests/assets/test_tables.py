@@ -198,7 +198,7 @@ def test_what_people_see_on_a_materialization(location: Location, day: date) -> 
     assert metadata["chart"].value.startswith("![") and "image/svg+xml" in metadata["chart"].value
     assert metadata["preview"].value.count("\n") >= 2
     assert Decimal(metadata["amount_value_USD"].value) == spend(
-        location, "acme1281", "raw_openai.costs", "amount_value"
+        location, "acme1281", "raw_openai.costs", day, day
     )
 
 
@@ -237,7 +237,7 @@ def test_a_tenant_without_the_provider_is_skipped_not_failed(location: Location,
     assert published(location, run, "raw_anthropic.costs") == set()
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 500])
+@pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_refusing_source_is_a_clear_failure(location: Location, day: date, status: int) -> None:
     acme = SliceKey(day, "acme1281")
     location.api.fail(*[Fault(status=status, path="/costs")] * 9)
