@@ -25,7 +25,9 @@ Origins: TypeAlias = frozenset[tuple[TableName, str]]
 
 def output_columns(transform: Transform, schemas: Mapping[TableName, TableSchema]) -> tuple[str, ...]:
     """Names of the result's columns in order."""
-    return tuple(_qualified(transform, _key(transform, schemas)).named_selects)
+    key = _key(transform, schemas)
+    spelled = _spelling(transform, key)
+    return tuple(spelled.get(name.lower(), name) for name in _qualified(transform, key).named_selects)
 
 
 def column_lineage(transform: Transform, schemas: Mapping[TableName, TableSchema]) -> Lineage:
@@ -57,7 +59,25 @@ def _lineage(
 ) -> tuple[tuple[str, tuple[tuple[TableName, str], ...]], ...]:
     root = build_scope(_qualified(transform, schemas))
     assert root is not None, "a query has a scope"
-    return tuple((name, tuple(sorted(origins))) for name, origins in _Trace(root).columns(root))
+    spelled, known = _spelling(transform, schemas), dict(schemas)
+    return tuple(
+        (spelled.get(name.lower(), name), tuple(sorted(_declared(origin, known) for origin in origins)))
+        for name, origins in _Trace(root).columns(root)
+    )
+
+
+def _spelling(transform: Transform, schemas: tuple[tuple[TableName, TableSchema], ...]) -> dict[str, str]:
+    """Names as people wrote them, by the lower case that sqlglot makes of them; the query's own come first."""
+    names = [name for _, schema in schemas for name in schema.names] + list(transform.tree.named_selects)
+    return {name.lower(): name for name in names}
+
+
+def _declared(
+    origin: tuple[TableName, str], schemas: Mapping[TableName, TableSchema]
+) -> tuple[TableName, str]:
+    table, column = origin
+    declared = schemas[table].get(column) if table in schemas else None
+    return table, declared.name if declared else column
 
 
 class _Trace:

@@ -32,14 +32,14 @@ CASES: list[tuple[str, dict[str, list[str]]]] = [
     ("SELECT day AS d FROM raw_openai.costs", {"d": ["raw_openai.costs.day"]}),
     ("SELECT 1 AS one, @run_date AS d", {"one": [], "d": []}),
     (
-        "SELECT SUM(c.amount * r.rate) AS total, c.day FROM raw_openai.costs AS c "
+        "SELECT SUM(c.amount * r.rate) AS TotalCost, c.day FROM raw_openai.costs AS c "
         "JOIN silver_cost.fx_rates AS r ON r.currency = c.currency GROUP BY c.day",
-        {"total": ["raw_openai.costs.amount", "silver_cost.fx_rates.rate"], "day": ["raw_openai.costs.day"]},
+        {"TotalCost": ["raw_openai.costs.Amount", "silver_cost.fx_rates.rate"], "day": ["raw_openai.costs.day"]},
     ),
     (
         "WITH x AS (SELECT amount * 2 AS a, currency FROM raw_openai.costs), y AS (SELECT a + 1 AS b, currency FROM x) "
         "SELECT b, UPPER(currency) AS c FROM y",
-        {"b": ["raw_openai.costs.amount"], "c": ["raw_openai.costs.currency"]},
+        {"b": ["raw_openai.costs.Amount"], "c": ["raw_openai.costs.currency"]},
     ),
     (
         "SELECT currency FROM raw_openai.costs UNION ALL SELECT currency FROM silver_cost.fx_rates",
@@ -47,7 +47,7 @@ CASES: list[tuple[str, dict[str, list[str]]]] = [
     ),
     ("SELECT usage.tokens AS t FROM raw_openai.costs", {"t": ["raw_openai.costs.usage"]}),
     ("SELECT * EXCEPT (usage, labels, day) FROM raw_openai.costs",
-     {"amount": ["raw_openai.costs.amount"], "currency": ["raw_openai.costs.currency"]}),
+     {"Amount": ["raw_openai.costs.Amount"], "currency": ["raw_openai.costs.currency"]}),
 ]  # fmt: skip
 
 
@@ -70,3 +70,11 @@ def test_an_unknown_column_is_an_error_that_names_it() -> None:
 def test_types_are_spelled_as_bigquery_spells_them() -> None:
     assert sql_type(SCHEMAS[COSTS].fields[4]) == "ARRAY<STRUCT<key STRING>>"
     assert sql_type(SCHEMAS[COSTS].fields[0]) == "BIGNUMERIC"
+
+
+def test_a_recursive_query_ends() -> None:
+    text = (
+        "WITH RECURSIVE n AS (SELECT day AS d FROM raw_openai.costs UNION ALL "
+        "SELECT DATE_ADD(d, INTERVAL 1 DAY) FROM n WHERE d < @run_date) SELECT d FROM n"
+    )
+    assert lineage(text) == {"d": ["raw_openai.costs.day"]}
