@@ -87,6 +87,14 @@ class Inputs:
         self._streams = {f.series: _Stream(f, decoder, pieces[f.series]) for f in files}
         self._rows_planned = sum(piece.group.rows for found in pieces.values() for piece in found)
 
+    def __enter__(self) -> Inputs:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Drop what was not decoded yet; the executor may be others' too."""
+        for stream in self._streams.values():
+            stream.close()
+
     @property
     def sources(self) -> Mapping[str, Iterator[Chunk]]:
         return {code: stream.chunks() for code, stream in self._streams.items()}
@@ -229,6 +237,12 @@ class _Stream:
         if not self._rows:
             where = f"data set {self._files.dataset!r} version {self._files.version}"
             raise InputReadError(f"series {self._files.series!r} has no rows in {where}")
+
+    def close(self) -> None:
+        for _, future in self._started:
+            future.cancel()
+        self._started.clear()
+        self._pieces.clear()
 
     def _next(self) -> Chunk | None:
         """Clusters of overlapping row groups, until there are rows enough."""

@@ -100,6 +100,8 @@ class ParquetObject:
             raise InputReadError(
                 f"{key!r} has no single column {', '.join(missing)}; it has {', '.join(names)}"
             )
+        self._places = {name: names.index(name) for name in (TIME, VALUE, CODE)}
+        self._factor = _time_factor(self._file.schema.column(self._places[TIME]).logical_type)
         self.row_groups = tuple(map(self._describe, range(self._file.num_row_groups)))
         self._undecoded = len(self.row_groups)
 
@@ -114,7 +116,8 @@ class ParquetObject:
 
         columns = [TIME, VALUE] if group.code else [TIME, VALUE, CODE]
         with self._lock, failing_as(InputReadError, f"{self.key!r}"):
-            self._ranges.load(self._spans(group.number, columns))
+            if not self.in_memory:
+                self._ranges.load(self._spans(group.number, columns))
             try:
                 table = self._file.read_row_group(group.number, columns=columns, use_threads=False)
                 return {code: _rows(table, None if group.code else code) for code in series}
@@ -126,16 +129,17 @@ class ParquetObject:
 
     def _describe(self, number: int) -> RowGroup:
         group = self._file.metadata.row_group(number)
-        first, last = _time_bounds(group, self._file.schema)
-        codes = _code_bounds(group)
-        only = codes is not None and codes[0] == codes[1] and _column(group, CODE).statistics.null_count == 0
+        first, last = _time_bounds(group.column(self._places[TIME]).statistics, self._factor)
+        statistics = group.column(self._places[CODE]).statistics
+        codes = _code_bounds(statistics)
+        only = codes is not None and codes[0] == codes[1] and statistics.null_count == 0
         return RowGroup(number, group.num_rows, first, last, codes[0] if codes and only else None, codes)
 
     def _spans(self, number: int, columns: Sequence[str]) -> list[tuple[int, int]]:
         group = self._file.metadata.row_group(number)
         spans = []
         for name in columns:
-            column = _column(group, name)
+            column = group.column(self._places[name])
             start = min(o for o in (column.dictionary_page_offset, column.data_page_offset) if o)
             spans.append((start, start + column.total_compressed_size))
         return _joined(sorted(spans))
@@ -187,8 +191,7 @@ class _Ranges(io.RawIOBase):
         self._position = 0
 
     def load(self, spans: Sequence[tuple[int, int]]) -> None:
-        if not self.keep:
-            self._held = [(start, self._fetch(start, end - start)) for start, end in spans]
+        self._held = [(start, self._fetch(start, end - start)) for start, end in spans]
 
     def unload(self, *, for_good: bool = False) -> None:
         if for_good or not self.keep:
@@ -231,30 +234,27 @@ def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return joined
 
 
-def _column(group: Any, name: str) -> Any:
-    return next(c for c in map(group.column, range(group.num_columns)) if c.path_in_schema == name)
-
-
 def _paths(schema: Any) -> list[str]:
     return [schema.column(i).path for i in range(len(schema))]
 
 
-def _time_bounds(group: Any, schema: Any) -> tuple[int | None, int | None]:
-    """The time range of a row group in nanoseconds; unknown for texts, whose order is not that of time."""
-    statistics = _column(group, TIME).statistics
-    logical = schema.column(_paths(schema).index(TIME)).logical_type
-    if statistics is None or not statistics.has_min_max:
-        return None, None
+def _time_factor(logical: Any) -> int | None:
+    """By what the statistics of a time column become nanoseconds; None for texts, whose order is not that of time."""
     if logical.type == "DATE":
-        return statistics.min_raw * _DAY_NS, statistics.max_raw * _DAY_NS
+        return _DAY_NS
     if logical.type == "TIMESTAMP":
-        factor = _TO_NS[json.loads(logical.to_json())["timeUnit"]]
-        return statistics.min_raw * factor, statistics.max_raw * factor
-    return None, None
+        return _TO_NS[json.loads(logical.to_json())["timeUnit"]]
+    return None
 
 
-def _code_bounds(group: Any) -> tuple[str, str] | None:
-    statistics = _column(group, CODE).statistics
+def _time_bounds(statistics: Any, factor: int | None) -> tuple[int | None, int | None]:
+    """The time range of a row group in nanoseconds, where it is known."""
+    if factor is None or statistics is None or not statistics.has_min_max:
+        return None, None
+    return statistics.min_raw * factor, statistics.max_raw * factor
+
+
+def _code_bounds(statistics: Any) -> tuple[str, str] | None:
     if statistics is None or not statistics.has_min_max:
         return None
     low, high = statistics.min_raw, statistics.max_raw

@@ -333,12 +333,12 @@ def test_wrong_statistics_are_noticed(store: MemoryStore, executor: ThreadPoolEx
     early, late = hourly("A", 70_000), hourly("A", 70_000, start=70_000)
     put_dataset(store, {"A/1.parquet": early, "A/2.parquet": late}, ["A"])
     real = parquet_file._time_bounds
-    parquet_file._time_bounds = lambda group, schema: (0, 1)  # type: ignore[assignment]
+    parquet_file._time_bounds = lambda statistics, factor: (0, 1)  # type: ignore[assignment]
     try:
         found, _ = read(store, executor, "A")  # overlapping: sorted together, still right
         assert sum(map(len, found["A"])) == 140_000
         bounds = iter([(5, 6), (1, 2)])
-        parquet_file._time_bounds = lambda group, schema: next(bounds)  # type: ignore[assignment]
+        parquet_file._time_bounds = lambda statistics, factor: next(bounds)  # type: ignore[assignment]
         with (
             ThreadPoolExecutor(1) as one,
             pytest.raises(InputReadError, match="outside their file's statistics"),

@@ -1,0 +1,383 @@
+"""Metric runs end to end, side by side with pandas doing the same, and with mere decoding and encoding.
+
+    python -m platform_assets_tests.benchmarks.bench_metrics [--sizes 1e5 1e6 1e7] [--cases ratio lag] [--repeat 3]
+
+Each number comes from a process of its own: the best time of ``repeat`` runs after a small warm-up, and its peak
+resident memory. ``ours`` is a whole run: request, manifests, reading, evaluation, Parquet, sha256, reading back,
+alias, marker, events, all on a local folder with every write synced to disk. ``pandas`` reads, filters by series,
+evaluates and writes Parquet. ``io`` decodes the inputs and encodes the result, and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+MINUTE = 60_000_000_000
+START = 946_684_800_000_000_000
+CODES = "ABCD"
+
+
+def ref(code: str) -> dict[str, str]:
+    return {"series_code": code}
+
+
+def window(op: str, code: str = "A") -> dict[str, Any]:
+    return {"op": op, "series": ref(code), "window": 30}
+
+
+CASES: dict[str, tuple[str, dict[str, Any], str]] = {
+    "ratio": ("series_math", {"op": "ratio", "left": ref("A"), "right": ref("B"), "scale": 2}, "AB"),
+    "sma30": ("window_op", window("sma"), "A"),
+    "ema30": ("window_op", window("ema"), "A"),
+    "lag30": ("window_op", window("lag"), "A"),
+    "composite4": ("composite", {"op": "sum", "operands": [ref(code) for code in CODES]}, CODES),
+    "nested": ("series_math", {"op": "ratio", "left": window("sma"), "right": window("lag", "B")}, "AB"),
+    "gaps": ("series_math", {"op": "ratio", "left": ref("A"), "right": ref("B"), "scale": 2}, "AB"),
+}
+# What the old worker took, as its users measured it: seconds, on a machine of two cores.
+OLD_SECONDS = {("ratio", 1_000_000): 18.0, ("lag30", 1_000_000): 5.4}
+OLD_MEGABYTES = {("ratio", 10_000_000): 1900}
+
+
+# --- Data -------------------------------------------------------------------------------------------------
+
+
+def generate(root: Path, rows: int) -> None:
+    """Four series of one row a minute; ``gaps`` has the same with a tenth of the rows missing at random."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    random = np.random.default_rng(0)
+    times = np.arange(rows) * MINUTE + START
+    for code in CODES:
+        values = random.normal(100.0, 5.0, rows)
+        for kind, kept in (("full", slice(None)), ("gaps", random.random(rows) > 0.1)):
+            if kind == "gaps" and code not in "AB":
+                continue
+            path = data_file(root, kind, code)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            chosen = pa.array(times[kept]).cast(pa.timestamp("ns"))
+            codes = pa.array([code]).take(pa.array(np.zeros(len(chosen), np.int8)))
+            columns = {"obs_time": chosen, "value": values[kept], "internal_series_code": codes}
+            pq.write_table(pa.table(columns), path)
+    for kind in ("full", "gaps"):
+        files = [f"{code}/data.parquet" for code in (CODES if kind == "full" else "AB")]
+        manifest_file(root, kind).write_text(json.dumps(_manifest(files)))
+
+
+def data_file(root: Path, kind: str, code: str) -> Path:
+    return root / "store" / "datasets" / kind / code / "data.parquet"
+
+
+def manifest_file(root: Path, kind: str) -> Path:
+    return root / "store" / "datasets" / kind / "manifest.json"
+
+
+def _manifest(files: list[str]) -> dict[str, Any]:
+    now = "2025-11-11T00:00:00Z"
+    return {
+        "version_id": "v1",
+        "dataset_id": "d",
+        "created_at": now,
+        "collection_date": now,
+        "data_points_count": 1,
+        "series_count": len(files),
+        "series_codes": [file.split("/")[0] for file in files],
+        "date_range": {"min_obs_time": None, "max_obs_time": None},
+        "parquet_files": files,
+        "partitions": [],
+        "partition_strategy": "series_year_month",
+    }
+
+
+def kind_of(case: str) -> str:
+    return "gaps" if case == "gaps" else "full"
+
+
+# --- Contenders -------------------------------------------------------------------------------------------
+
+
+def ours(root: Path, case: str) -> Callable[[], Path]:
+    from platform_assets.assets.metrics_run import MetricTopics, handle_message
+    from platform_assets.engine.metrics.settings import MetricSettings
+    from platform_assets.resources.object_store.local import LocalObjectStore, LocalObjectStoreSettings
+    from platform_assets.resources.topic.local import LocalTopic, LocalTopicSettings
+
+    store = LocalObjectStore(LocalObjectStoreSettings(root=str(root / "store")))
+    topics = MetricTopics(*(LocalTopic(LocalTopicSettings(root=str(root / "topics" / t))) for t in "shc"))
+    numbers = iter(range(10**9))
+
+    def run() -> Path:
+        body = json.dumps(request(case, f"{time.time_ns()}-{next(numbers)}")).encode()
+        now = lambda: datetime.now(UTC)  # noqa: E731
+        outcome = handle_message(body, {}, None, store, topics, now, MetricSettings())
+        assert outcome.manifest is not None, outcome.error_message
+        return root / "store" / outcome.manifest.outputs.data_prefix / outcome.manifest.outputs.files[0]
+
+    return run
+
+
+def request(case: str, run_id: str) -> dict[str, Any]:
+    kind, expression, codes = CASES[case]
+    folder = f"datasets/{kind_of(case)}"
+    return {
+        "type": "metric_run_requested",
+        "runId": run_id,
+        "metricCode": case,
+        "expressionType": kind,
+        "expressionJson": expression,
+        "inputs": [{"datasetId": "d", "seriesCode": code} for code in codes],
+        "catalog": {
+            "datasets": {"d": {"manifestPath": f"{folder}/manifest.json", "projectionsPath": folder}}
+        },
+        "output": {"basePath": f"s3://bucket/metrics/{case}/"},
+    }
+
+
+def with_pandas(root: Path, case: str) -> Callable[[], Path]:
+    import pandas as pd
+
+    def read(code: str) -> Any:
+        path = data_file(root, kind_of(case), code)
+        only = [("internal_series_code", "==", code)]
+        frame = pd.read_parquet(path, columns=["obs_time", "value"], filters=only)
+        times = frame["obs_time"]
+        return frame if times.is_monotonic_increasing else frame.sort_values("obs_time")
+
+    def lag(frame: Any) -> Any:
+        wanted = pd.DataFrame(
+            {"obs_time": frame["obs_time"], "at": frame["obs_time"] - pd.Timedelta(days=30)}
+        )
+        found = pd.merge_asof(wanted, frame.rename(columns={"obs_time": "at"}), on="at")
+        return found[["obs_time", "value"]]
+
+    def divided(left: Any, right: Any, scale: float) -> Any:
+        both = left.merge(right, on="obs_time", how="outer", suffixes=("_l", "_r"))
+        return pd.DataFrame(
+            {"obs_time": both["obs_time"], "value": both["value_l"] / both["value_r"] * scale}
+        )
+
+    def over(frame: Any, values: Any) -> Any:
+        return pd.DataFrame({"obs_time": frame["obs_time"], "value": values})
+
+    def composite() -> Any:
+        merged = None
+        for code in CODES:
+            frame = read(code).rename(columns={"value": code})
+            merged = frame if merged is None else merged.merge(frame, on="obs_time", how="outer")
+        return over(merged, merged[list(CODES)].sum(axis=1))
+
+    def smoothed() -> Any:
+        frame = read("A")
+        return over(frame, frame["value"].rolling(30).mean())
+
+    def exponential() -> Any:
+        frame = read("A")
+        return over(frame, frame["value"].ewm(span=30, adjust=False).mean())
+
+    work: dict[str, Callable[[], Any]] = {
+        "ratio": lambda: divided(read("A"), read("B"), 2),
+        "gaps": lambda: divided(read("A"), read("B"), 2),
+        "sma30": smoothed,
+        "ema30": exponential,
+        "lag30": lambda: lag(read("A")),
+        "composite4": composite,
+        "nested": lambda: divided(smoothed(), lag(read("B")), 1),
+    }
+
+    def run() -> Path:
+        path = root / f"pandas-{case}.parquet"
+        work[case]().to_parquet(path, index=False)
+        return path
+
+    return run
+
+
+def io_only(root: Path, case: str) -> Callable[[], Path]:
+    """Decode what the case reads, then encode a result of the right size as we encode it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from platform_assets.engine.metrics.output import ROW_GROUP_ROWS
+
+    def run() -> Path:
+        path = root / f"io-{case}.parquet"
+        tables = [
+            pq.read_table(
+                data_file(root, kind_of(case), code), columns=["obs_time", "value"], partitioning=None
+            )
+            for code in CASES[case][2]
+        ]
+        pq.write_table(
+            pa.table({"obs_time": tables[0]["obs_time"], "value": tables[0]["value"]}),
+            path,
+            use_dictionary=False,
+            write_statistics=["obs_time"],
+            column_encoding={"obs_time": "DELTA_BINARY_PACKED", "value": "BYTE_STREAM_SPLIT"},
+            row_group_size=ROW_GROUP_ROWS,
+        )
+        return path
+
+    return run
+
+
+CONTENDERS: dict[str, Callable[[Path, str], Callable[[], Path]]] = {
+    "ours": ours,
+    "pandas": with_pandas,
+    "io": io_only,
+}
+
+
+# --- Measuring --------------------------------------------------------------------------------------------
+
+
+def child(who: str, root: Path, warm_root: Path, case: str, repeat: int) -> None:
+    CONTENDERS[who](warm_root, case)()
+    run, best, used = CONTENDERS[who](root, case), float("inf"), float("inf")
+    for _ in range(repeat):
+        cpu, began = time.process_time(), time.perf_counter()
+        path = run()
+        best, used = min(best, time.perf_counter() - began), min(used, time.process_time() - cpu)
+    print(json.dumps({"seconds": best, "cpu": used, "megabytes": peak_megabytes(), "path": str(path)}))
+
+
+def peak_megabytes() -> float:
+    """Peak resident memory of this process since it began; ``ru_maxrss`` would start with the parent's."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(who: str, root: Path, warm_root: Path, case: str, repeat: int) -> dict[str, Any]:
+    command = [
+        sys.executable,
+        "-m",
+        __spec__.name,
+        "--child",
+        who,
+        str(root),
+        str(warm_root),
+        case,
+        str(repeat),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def check_equal(ours_path: str, pandas_path: str) -> None:
+    """Both computed the same thing."""
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    ours_table, pandas_table = (pq.read_table(path, partitioning=None) for path in (ours_path, pandas_path))
+    assert ours_table["obs_time"].to_pylist()[:1000] == pandas_table["obs_time"].to_pylist()[:1000]
+    left, right = (t["value"].to_numpy(zero_copy_only=False) for t in (ours_table, pandas_table))
+    np.testing.assert_allclose(left, right, rtol=1e-9)
+
+
+def compare(root: Path, warm_root: Path, case: str, rows: int, repeat: int) -> dict[str, Any]:
+    found = {who: measure(who, root, warm_root, case, repeat) for who in CONTENDERS}
+    if rows <= 1_000_000:
+        check_equal(found["ours"]["path"], found["pandas"]["path"])
+    for path in (root / "store" / "metrics", root / "topics"):
+        subprocess.run(["rm", "-rf", str(path)], check=True)
+    mine, theirs, mere = found["ours"], found["pandas"], found["io"]
+    return {
+        "rows": rows,
+        "case": case,
+        "ours_s": round(mine["seconds"], 4),
+        "pandas_s": round(theirs["seconds"], 4),
+        "io_s": round(mere["seconds"], 4),
+        "ours_cpu_s": round(mine["cpu"], 4),
+        "pandas_cpu_s": round(theirs["cpu"], 4),
+        "io_cpu_s": round(mere["cpu"], 4),
+        "pandas_over_ours": round(theirs["seconds"] / mine["seconds"], 2),
+        "ours_over_io": round(mine["seconds"] / mere["seconds"], 2),
+        "ours_mb": round(mine["megabytes"]),
+        "pandas_mb": round(theirs["megabytes"]),
+        "ours_over_pandas_mb": round(mine["megabytes"] / theirs["megabytes"], 2),
+        "old_over_ours": round(OLD_SECONDS.get((case, rows), 0) / mine["seconds"], 1) or None,
+        "ours_over_old_mb": round(mine["megabytes"] / OLD_MEGABYTES.get((case, rows), 1e99), 2) or None,
+    }
+
+
+def small_requests(count: int = 400) -> dict[str, Any]:
+    """Requests a second in one process over small series (four years of days, one file a year) held in memory."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from platform_assets.assets.metrics_run import MetricTopics, handle_message
+    from platform_assets.engine.metrics.settings import MetricSettings
+    from platform_assets_tests.engine.metrics.stores import MemoryStore, MemoryTopic
+
+    store, files = MemoryStore(), []
+    for code in "AB":
+        for year in range(4):
+            times = pa.array((np.arange(365) + 365 * year) * 1440 * MINUTE + START).cast(pa.timestamp("ns"))
+            columns = {"obs_time": times, "value": np.ones(365), "internal_series_code": [code] * 365}
+            sink = io.BytesIO()
+            pq.write_table(pa.table(columns), sink)
+            files.append(f"{code}/year={2000 + year}/data.parquet")
+            store.put(f"datasets/full/{files[-1]}", sink.getvalue())
+    manifest = _manifest(files) | {"series_codes": ["A", "B"]}
+    store.put("datasets/full/manifest.json", json.dumps(manifest).encode())
+    topics = MetricTopics(MemoryTopic(), MemoryTopic(), MemoryTopic())
+    now = lambda: datetime.now(UTC)  # noqa: E731
+    bodies = [json.dumps(request("nested", str(number))).encode() for number in range(count)]
+    with ThreadPoolExecutor(8) as readers:
+
+        def run(body: bytes) -> None:
+            done = handle_message(body, {}, None, store, topics, now, MetricSettings(), readers=readers)
+            assert done.status == "SUCCESS", done.error_message
+
+        run(json.dumps(request("nested", "warm")).encode())
+        cpu, began = time.process_time(), time.perf_counter()
+        for body in bodies:
+            run(body)
+    seconds = time.perf_counter() - began
+    per_cpu = count / (time.process_time() - cpu)
+    return {"small_requests_per_s": round(count / seconds), "per_cpu_s": round(per_cpu)}
+
+
+def main() -> None:
+    if len(sys.argv) > 1 and sys.argv[1] == "--child":
+        who, root, warm_root, case, repeat = sys.argv[2:]
+        child(who, Path(root), Path(warm_root), case, int(repeat))
+        return
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sizes", nargs="+", type=float, default=[1e5, 1e6, 1e7])
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--repeat", type=int, default=3)
+    options = parser.parse_args()
+    print(json.dumps(small_requests()), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        warm_root = Path(folder) / "warm"
+        generate(warm_root, 1000)
+        for rows in map(int, options.sizes):
+            root = Path(folder) / str(rows)
+            generate(root, rows)
+            for case in options.cases:
+                print(json.dumps(compare(root, warm_root, case, rows, options.repeat)), flush=True)
+            subprocess.run(["rm", "-rf", str(root)], check=True)
+
+
+if __name__ == "__main__":
+    main()
