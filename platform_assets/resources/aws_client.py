@@ -7,6 +7,7 @@ own account gives its keys explicitly.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -30,7 +31,23 @@ def connect(
     service: str, settings: AwsSettings, *, credentials: Mapping[str, str] | None = None, **extra: Any
 ) -> Any:
     """A thread-safe boto3 client; nothing is sent yet. ``credentials`` by boto3's names (``aws_access_key_id`` …)
-    win over boto3's chain; ``extra`` goes to botocore's Config."""
+    win over boto3's chain; ``extra`` goes to botocore's Config.
+
+    Adapters that reach a service in the same way share one client, since making one costs a tenth of a second;
+    clients with credentials of their own are never kept.
+    """
+    plain = AwsSettings(**{name: getattr(settings, name) for name in AwsSettings.model_fields})
+    if credentials or extra:
+        return _client(service, plain, credentials, **extra)
+    return _shared_client(service, plain)
+
+
+@cache
+def _shared_client(service: str, settings: AwsSettings) -> Any:
+    return _client(service, settings, None)
+
+
+def _client(service: str, settings: AwsSettings, credentials: Mapping[str, str] | None, **extra: Any) -> Any:
     try:
         import boto3
         from botocore.config import Config

@@ -120,6 +120,12 @@ def _handler(proxy: HttpProxy) -> type[BaseHTTPRequestHandler]:
         disable_nagle_algorithm = True
         wbufsize = -1
 
+        def handle_expect_100(self) -> bool:
+            """Flushed, or clients that ask first wait a second before each body."""
+            going_on = super().handle_expect_100()
+            self.wfile.flush()
+            return going_on
+
         def handle_any(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             exchange = Exchange(self.command, self.path, body, dict(self.headers))

@@ -85,6 +85,10 @@ class S3ObjectStore:
                 answer = self._client.head_object(**target)
         except NotFoundError:
             return None
+        except RejectedError as error:
+            if _code(error) == "400":  # no reason is given to HEAD, for example for an expired token
+                self._read(key, Range="bytes=0-0")
+            raise
         return ObjectInfo(key, answer["ContentLength"], _etag(answer), answer["LastModified"])
 
     def list(self, prefix: str, *, start_after: str = "") -> Iterator[ObjectInfo]:
