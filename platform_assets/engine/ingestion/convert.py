@@ -134,6 +134,15 @@ def _direct(values: Sequence[Any], target: pa.DataType) -> pa.Array:
     return pa.array(values, target)
 
 
+def _decimals(values: Sequence[Any], target: pa.DataType) -> pa.Array:
+    """As ``_direct``; what Arrow made zero must have been zero: it silently drops numbers below its own scales."""
+    made = pa.array(values, target)
+    zeros = pc.indices_nonzero(pc.fill_null(pc.equal(made, pa.scalar(Decimal(0), target)), False)).to_pylist()
+    if any(values[i] for i in zeros):
+        raise ValueError("a number is too small for its scale")
+    return made
+
+
 def _via_text(values: Sequence[Any], target: pa.DataType) -> pa.Array:
     return pa.array(values, pa.string()).cast(target)
 
@@ -292,8 +301,8 @@ _KINDS: dict[FieldType, _Kind] = {
     FieldType.STRING: _Kind(frozenset({str}), _direct, _string),
     FieldType.INT64: _Kind(frozenset({int}), _direct, _integer),
     FieldType.FLOAT64: _Kind(frozenset(), _direct, _float),
-    FieldType.NUMERIC: _Kind(frozenset({Decimal, int}), _direct, _decimal(9)),
-    FieldType.BIGNUMERIC: _Kind(frozenset({Decimal, int}), _direct, _decimal(18)),
+    FieldType.NUMERIC: _Kind(frozenset({Decimal, int}), _decimals, _decimal(9)),
+    FieldType.BIGNUMERIC: _Kind(frozenset({Decimal, int}), _decimals, _decimal(18)),
     FieldType.BOOL: _Kind(frozenset({bool}), _direct, _bool),
     FieldType.TIMESTAMP: _Kind(frozenset({int, str}), _moments, _timestamp),
     FieldType.DATE: _Kind(frozenset({str}), _via_text, _date),

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from platform_assets.engine.errors import DataError
@@ -199,6 +199,7 @@ def test_money_is_the_same_to_the_last_digit_from_json_to_arrow(cells: list[tupl
     assert column("BIGNUMERIC", decoded) == [value for value, _ in cells]
 
 
+@example(Decimal("9.9999999999999176780145465131231309E-34"), ("NUMERIC", 9))  # Arrow alone makes it 0
 @given(
     st.decimals(allow_nan=False, allow_infinity=False), st.sampled_from([("NUMERIC", 9), ("BIGNUMERIC", 18)])
 )
