@@ -1,0 +1,3 @@
+from platform_assets_tests.differential.environment import install
+
+install()
