@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,7 +17,8 @@ from platform_assets.engine.errors import (
 )
 from platform_assets.resources.aws_client import AwsSettings, connect
 from platform_assets.resources.object_store.s3 import S3ObjectStore, S3ObjectStoreSettings
-from platform_assets_tests.servers.http_proxy import HttpProxy, proxying
+from platform_assets_tests.resources.aws_faults import closed_port
+from platform_assets_tests.servers.http_proxy import HttpProxy
 
 MIB = 2**20
 OPERATIONS: dict[str, tuple[str, Callable[[S3ObjectStore], object]]] = {
@@ -37,19 +37,6 @@ def error(code: str, text: str = "as the test wants it") -> bytes:
     return f"<Error><Code>{code}</Code><Message>{text}</Message></Error>".encode()
 
 
-@pytest.fixture(scope="module")
-def one_proxy(moto_url: str) -> Iterator[HttpProxy]:
-    with proxying(moto_url) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def proxy(one_proxy: HttpProxy) -> HttpProxy:
-    one_proxy.faults.clear()
-    one_proxy.exchanges.clear()
-    return one_proxy
-
-
 @pytest.fixture
 def bucket(moto_url: str) -> str:
     name = f"faults-{uuid.uuid4().hex}"
@@ -58,9 +45,14 @@ def bucket(moto_url: str) -> str:
 
 
 @pytest.fixture
-def make(proxy: HttpProxy, bucket: str) -> Callable[..., S3ObjectStore]:
+def make(moto_proxy: HttpProxy, bucket: str) -> Callable[..., S3ObjectStore]:
     def make(**settings: object) -> S3ObjectStore:
-        defaults = {"endpoint_url": proxy.url, "bucket": bucket, "max_attempts": 2, "part_bytes": 5 * MIB}
+        defaults = {
+            "endpoint_url": moto_proxy.url,
+            "bucket": bucket,
+            "max_attempts": 2,
+            "part_bytes": 5 * MIB,
+        }
         return S3ObjectStore(S3ObjectStoreSettings(**(defaults | settings)))
 
     return make
@@ -68,20 +60,17 @@ def make(proxy: HttpProxy, bucket: str) -> Callable[..., S3ObjectStore]:
 
 @every_operation
 def test_nobody_listens(make: Callable[..., S3ObjectStore], method: str, use: Callable[..., object]) -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        store = make(endpoint_url=f"http://127.0.0.1:{closed.getsockname()[1]}", max_attempts=1)
-        with pytest.raises(RetryableError) as caught:
-            use(store)
-        assert not caught.value.effect_unknown
+    with closed_port() as url, pytest.raises(RetryableError) as caught:
+        use(make(endpoint_url=url, max_attempts=1))
+    assert not caught.value.effect_unknown
 
 
 @every_operation
 def test_no_answer_in_time(
-    make: Callable[..., S3ObjectStore], proxy: HttpProxy, method: str, use: Callable[..., object]
+    make: Callable[..., S3ObjectStore], moto_proxy: HttpProxy, method: str, use: Callable[..., object]
 ) -> None:
     store = make(read_timeout_seconds=0.2, max_attempts=1)
-    proxy.fail(method, "", 200, seconds=0.8)
+    moto_proxy.fail(method, "", 200, seconds=0.8)
     with pytest.raises(RetryableError) as caught:
         use(store)
     assert caught.value.effect_unknown
@@ -96,24 +85,26 @@ def test_no_answer_in_time(
     ],
 )
 def test_what_may_pass_is_tried_again(
-    make: Callable[..., S3ObjectStore], proxy: HttpProxy, operation: str, status: int, code: str
+    make: Callable[..., S3ObjectStore], moto_proxy: HttpProxy, operation: str, status: int, code: str
 ) -> None:
     method, use = OPERATIONS[operation]
     make().put("key", b"data")
-    proxy.fail(method, "", status, error(code))
+    moto_proxy.fail(method, "", status, error(code))
     use(make())
 
 
 @every_operation
 def test_in_the_end_it_is_retryable(
-    make: Callable[..., S3ObjectStore], proxy: HttpProxy, method: str, use: Callable[..., object]
+    make: Callable[..., S3ObjectStore], moto_proxy: HttpProxy, method: str, use: Callable[..., object]
 ) -> None:
     make().put("key", b"data")
-    proxy.exchanges.clear()
-    proxy.fail(method, "", 503, error("SlowDown"), times=99)
+    moto_proxy.exchanges.clear()
+    moto_proxy.fail(method, "", 503, error("SlowDown"), times=99)
     with pytest.raises(RetryableError):
         use(make())
-    assert len(proxy.sent(method, "")) <= 2 * 3  # bounded: two tries of the request, at most three of a read
+    assert (
+        len(moto_proxy.sent(method, "")) <= 2 * 3
+    )  # bounded: two tries of the request, at most three of a read
 
 
 @every_operation
@@ -122,27 +113,27 @@ def test_in_the_end_it_is_retryable(
 )
 def test_credentials_are_not_tried_again(
     make: Callable[..., S3ObjectStore],
-    proxy: HttpProxy,
+    moto_proxy: HttpProxy,
     method: str,
     use: Callable[..., object],
     status: int,
     code: str,
 ) -> None:
     make().put("key", b"data")
-    proxy.exchanges.clear()
+    moto_proxy.exchanges.clear()
     for each in {method, "GET"}:
-        proxy.fail(each, "", status, error(code), times=99)
+        moto_proxy.fail(each, "", status, error(code), times=99)
     with pytest.raises(AuthError):
         use(make())
     # botocore repeats a HEAD that was answered 400 once, to ask for the bucket's region.
-    assert len(proxy.exchanges) <= (3 if method == "HEAD" else 1)
+    assert len(moto_proxy.exchanges) <= (3 if method == "HEAD" else 1)
 
 
 def test_a_refused_signature_shows_nothing_of_the_request(
-    make: Callable[..., S3ObjectStore], proxy: HttpProxy
+    make: Callable[..., S3ObjectStore], moto_proxy: HttpProxy
 ) -> None:
     quoted = "The Canonical String should have been x-amz-security-token:SESSION-TOKEN-OF-THE-TEST"
-    proxy.fail("GET", "", 403, error("SignatureDoesNotMatch", quoted))
+    moto_proxy.fail("GET", "", 403, error("SignatureDoesNotMatch", quoted))
     with pytest.raises(AuthError) as caught:
         make().get("key")
     assert "SESSION-TOKEN" not in "".join(traceback.format_exception(caught.value))
@@ -162,11 +153,11 @@ def test_a_bucket_that_is_not_there(
 
 @pytest.mark.parametrize("condition", [{"if_absent": True}, {"if_match": "version"}])
 def test_a_conditional_write_whose_first_answer_was_lost_is_in_doubt(
-    make: Callable[..., S3ObjectStore], proxy: HttpProxy, condition: dict[str, object]
+    make: Callable[..., S3ObjectStore], moto_proxy: HttpProxy, condition: dict[str, object]
 ) -> None:
     if "if_match" in condition:
         condition = {"if_match": make().put("key", b"old")}
-    proxy.fail("PUT", "", 500, error("InternalError"), after_effect=True)
+    moto_proxy.fail("PUT", "", 500, error("InternalError"), after_effect=True)
     with pytest.raises(RetryableError) as caught:
         make().put("key", b"new", **condition)  # its own second try finds the first one's object
     assert caught.value.effect_unknown
@@ -175,24 +166,26 @@ def test_a_conditional_write_whose_first_answer_was_lost_is_in_doubt(
         make().put("key", b"newer", **condition)
 
 
-def test_a_body_that_breaks_off_is_read_again(make: Callable[..., S3ObjectStore], proxy: HttpProxy) -> None:
+def test_a_body_that_breaks_off_is_read_again(
+    make: Callable[..., S3ObjectStore], moto_proxy: HttpProxy
+) -> None:
     data = bytes(range(256)) * 1000
     make().put("key", data)
-    proxy.fail("GET", "key", half=True)
+    moto_proxy.fail("GET", "key", half=True)
     assert make().get("key") == data
-    proxy.fail("GET", "key", half=True)
+    moto_proxy.fail("GET", "key", half=True)
     assert make().get_range("key", 10, 100_000) == data[10:100_010]
-    proxy.fail("GET", "key", half=True, times=99)
+    moto_proxy.fail("GET", "key", half=True, times=99)
     with pytest.raises(RetryableError):
         make().get("key")
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST"])
 def test_a_failed_upload_leaves_neither_object_nor_parts(
-    make: Callable[..., S3ObjectStore], proxy: HttpProxy, bucket: str, moto_url: str, method: str
+    make: Callable[..., S3ObjectStore], moto_proxy: HttpProxy, bucket: str, moto_url: str, method: str
 ) -> None:
     where = "partNumber=2" if method == "PUT" else r"uploadId="
-    proxy.fail(method, where, 403, error("AccessDenied"))
+    moto_proxy.fail(method, where, 403, error("AccessDenied"))
     with pytest.raises(AuthError):
         make().put("key", iter([b"x" * 11 * MIB]))
     s3 = connect("s3", AwsSettings(endpoint_url=moto_url))
@@ -205,17 +198,17 @@ def test_a_failed_upload_leaves_neither_object_nor_parts(
     [("InternalError", RetryableError), ("SlowDown", RetryableError), ("AccessDenied", AuthError)],
 )
 def test_a_delete_that_fails_for_some_keys(
-    make: Callable[..., S3ObjectStore], proxy: HttpProxy, code: str, expected: type[PlatformError]
+    make: Callable[..., S3ObjectStore], moto_proxy: HttpProxy, code: str, expected: type[PlatformError]
 ) -> None:
     answer = (
         f"<DeleteResult><Error><Key>b</Key><Code>{code}</Code><Message>no</Message></Error></DeleteResult>"
     )
-    proxy.fail("POST", "delete", 200, answer.encode())
+    moto_proxy.fail("POST", "delete", 200, answer.encode())
     with pytest.raises(expected, match="b"):
         make().delete(["a", "b"])
 
 
-def test_requests_of_a_listing_are_counted(make: Callable[..., S3ObjectStore], proxy: HttpProxy) -> None:
+def test_requests_of_a_listing_are_counted(make: Callable[..., S3ObjectStore], moto_proxy: HttpProxy) -> None:
     store = make(page_size=10)
     keys = [f"inbox/{n:03d}" for n in range(60)]
     for key in keys:
@@ -227,18 +220,18 @@ def test_requests_of_a_listing_are_counted(make: Callable[..., S3ObjectStore], p
         (lambda: list(store.list("inbox/01")), 1),
         (lambda: list(store.list("nothing/")), 1),
     ]:
-        proxy.exchanges.clear()
+        moto_proxy.exchanges.clear()
         listing()
-        assert len(proxy.exchanges) == requests
+        assert len(moto_proxy.exchanges) == requests
 
 
 def test_memory_of_an_upload_is_bounded_by_its_parts(
-    make: Callable[..., S3ObjectStore], proxy: HttpProxy
+    make: Callable[..., S3ObjectStore], moto_proxy: HttpProxy
 ) -> None:
     def source() -> Iterator[bytes]:
         for _ in range(20):
             yield b"x" * MIB
 
     make().put("key", source())
-    parts = [len(exchange.body) for exchange in proxy.sent("PUT", "partNumber")]
+    parts = [len(exchange.body) for exchange in moto_proxy.sent("PUT", "partNumber")]
     assert parts == [5 * MIB] * 4
