@@ -29,6 +29,7 @@ from platform_assets.engine.expressions.evaluate import evaluate
 from platform_assets.engine.expressions.explain import formula
 from platform_assets.engine.expressions.nodes import series_codes
 from platform_assets.engine.expressions.series import Chunk
+from platform_assets.engine.metrics.ahead import ahead
 from platform_assets.engine.metrics.events import EventType, RunEvent, RunEvents
 from platform_assets.engine.metrics.exposition import RunRecord
 from platform_assets.engine.metrics.failures import (
@@ -53,7 +54,7 @@ from platform_assets.engine.metrics.manifest import (
     parse_marker,
     parse_output_manifest,
 )
-from platform_assets.engine.metrics.output import FILE_NAMES, Tally, encode
+from platform_assets.engine.metrics.output import FILE_NAMES, Tally, encode, measured
 from platform_assets.engine.metrics.request import MetricRequest, RequestError, parse_request
 from platform_assets.engine.metrics.settings import MetricSettings
 from platform_assets.ports import ObjectStore, OutboundMessage, Topic
@@ -61,6 +62,7 @@ from platform_assets.ports import ObjectStore, OutboundMessage, Topic
 Clock: TypeAlias = Callable[[], datetime]
 _ALIAS_TRIES = 50  # each lost try is another run's progress
 _PIECE_BYTES = 8 * 1024 * 1024
+_LARGE_ROWS = 500_000
 _log = logging.getLogger(__name__)
 
 
@@ -241,7 +243,10 @@ class _Run:
         form, tally = self._settings.output_format, Tally()
         key = layout.data(version, FILE_NAMES[form])
         rows = _evaluated(self._request, inputs)
-        pieces = _Pieces(encode(rows, tally, form, self._settings.compression))
+        encoded = encode(rows, tally, form, self._settings.compression)
+        # Evaluating and encoding in one thread, hashing and uploading in another: a large run uses two cores more.
+        large = inputs.rows_planned > _LARGE_ROWS
+        pieces = _Pieces(measured(ahead(encoded) if large else encoded, tally))
         try:
             with failing_as(OutputWriteError, f"writing {key!r}"):
                 self._store.put(key, pieces, if_absent=True)

@@ -28,6 +28,8 @@ from platform_assets.engine.metrics.parquet_file import (
     ObjectReader,
     ParquetObject,
     RowGroup,
+    Rows,
+    SharedTimes,
 )
 from platform_assets.engine.metrics.request import DatasetSource, SeriesInput
 
@@ -80,7 +82,8 @@ class Inputs:
         self.meter = Meter()
         keys = list(dict.fromkeys(key for found in files for key in found.keys))
         budget = ByteBudget()
-        opened = executor.map(lambda key: ParquetObject(reader, key, self.meter, budget), keys)
+        shared = SharedTimes() if len(files) > 1 else None
+        opened = executor.map(lambda key: ParquetObject(reader, key, self.meter, budget, shared), keys)
         objects = dict(zip(keys, opened, strict=True))
         pieces = {found.series: _pieces(found, objects) for found in files}
         decoder = _Decoder(executor, pieces)
@@ -98,6 +101,11 @@ class Inputs:
     @property
     def sources(self) -> Mapping[str, Iterator[Chunk]]:
         return {code: stream.chunks() for code, stream in self._streams.items()}
+
+    @property
+    def rows_planned(self) -> int:
+        """At most so many rows will be used, by the files' own statistics."""
+        return self._rows_planned
 
     @property
     def progress(self) -> float:
@@ -181,12 +189,12 @@ class _Decoder:
         self._executor = executor
         self._lock = threading.Lock()
         self._wanted: dict[tuple[str, int], list[str]] = {}
-        self._running: dict[tuple[str, int], Future[Mapping[str, Chunk]]] = {}
+        self._running: dict[tuple[str, int], Future[Mapping[str, Rows]]] = {}
         for series, found in sorted(pieces.items()):
             for piece in found:
                 self._wanted.setdefault(_identity(piece), []).append(series)
 
-    def start(self, piece: _Piece, series: str) -> Future[Mapping[str, Chunk]]:
+    def start(self, piece: _Piece, series: str) -> Future[Mapping[str, Rows]]:
         """The decoding of a row group; started by the series that asks first, forgotten after the last one."""
         key = _identity(piece)
         with self._lock:
@@ -199,10 +207,10 @@ class _Decoder:
                 del self._running[key]
         return future
 
-    def _submit(self, piece: _Piece, wanted: Sequence[str]) -> Future[Mapping[str, Chunk]]:
+    def _submit(self, piece: _Piece, wanted: Sequence[str]) -> Future[Mapping[str, Rows]]:
         if not piece.source.in_memory or piece.group.rows > _INLINE_ROWS:
             return self._executor.submit(piece.source.read, piece.group, wanted)
-        done: Future[Mapping[str, Chunk]] = Future()
+        done: Future[Mapping[str, Rows]] = Future()
         done.set_result(piece.source.read(piece.group, wanted))
         return done
 
@@ -218,7 +226,7 @@ class _Stream:
         self._files = files
         self._decoder = decoder
         self._pieces = deque(pieces)
-        self._started: deque[tuple[_Piece, Future[Mapping[str, Chunk]]]] = deque()
+        self._started: deque[tuple[_Piece, Future[Mapping[str, Rows]]]] = deque()
         self._last: int | None = None
         self.rows_used = 0
         self._rows = self._duplicates = 0
@@ -252,9 +260,9 @@ class _Stream:
             rows += len(parts[-1])
         return _concatenated(parts) if parts else None
 
-    def _cluster(self) -> list[tuple[_Piece, Mapping[str, Chunk]]]:
+    def _cluster(self) -> list[tuple[_Piece, Mapping[str, Rows]]]:
         """The next row group and all that overlap it, decoded."""
-        cluster: list[tuple[_Piece, Mapping[str, Chunk]]] = []
+        cluster: list[tuple[_Piece, Mapping[str, Rows]]] = []
         until = _UNKNOWN[1]
         while (piece := self._first()) and (not cluster or piece.span[0] <= until):
             until = max(piece.span[1], until) if cluster else piece.span[1]
@@ -274,14 +282,21 @@ class _Stream:
             self._started.append((piece, self._decoder.start(piece, self._files.series)))
             ahead += piece.group.rows
 
-    def _sorted(self, cluster: list[tuple[_Piece, Mapping[str, Chunk]]]) -> Chunk:
+    def _sorted(self, cluster: list[tuple[_Piece, Mapping[str, Rows]]]) -> Chunk:
         """Rows that overlap in time, as one chunk; ``tidy`` needs them in the order in which they were given."""
         cluster.sort(key=lambda item: item[0].order)
         self.rows_used += sum(piece.group.rows for piece, _ in cluster)
-        rows = _concatenated([decoded[self._files.series] for _, decoded in cluster])
-        chunk, duplicates = tidy(rows.times, rows.values)
-        self._duplicates += duplicates
+        chunk = self._tidied([decoded[self._files.series] for _, decoded in cluster])
         self._check(chunk)
+        return chunk
+
+    def _tidied(self, parts: Sequence[Rows]) -> Chunk:
+        chunks = [Chunk(part.times, part.values) for part in parts]
+        if len(parts) == 1 and parts[0].in_order:
+            return chunks[0]
+        together = _concatenated(chunks)
+        chunk, duplicates = tidy(together.times, together.values)
+        self._duplicates += duplicates
         return chunk
 
     def _check(self, chunk: Chunk) -> None:

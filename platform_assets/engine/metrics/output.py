@@ -54,8 +54,13 @@ _Encoder: TypeAlias = Callable[[Iterable[Chunk], Tally, Compression], Iterator[b
 def encode(
     chunks: Iterable[Chunk], tally: Tally, form: OutputFormat, compression: Compression
 ) -> Iterator[bytes]:
-    """Rows in time order → the bytes of the file. ``tally`` is complete when the last piece has been taken."""
-    return (tally.add_bytes(piece) for piece in _ENCODERS[form](chunks, tally, compression) if piece)
+    """Rows in time order → the bytes of the file, piece by piece. Counts rows, but not bytes: see ``measured``."""
+    return (piece for piece in _ENCODERS[form](chunks, tally, compression) if piece)
+
+
+def measured(pieces: Iterable[bytes], tally: Tally) -> Iterator[bytes]:
+    """The same pieces, counted and hashed as they are taken. ``tally`` is complete after the last one."""
+    return (tally.add_bytes(piece) for piece in pieces)
 
 
 def parquet_schema() -> Any:
@@ -80,9 +85,9 @@ def _parquet(chunks: Iterable[Chunk], tally: Tally, compression: Compression) ->
     )
     for batches in _row_groups(chunks, tally):
         writer.write_table(pa.Table.from_batches(batches), row_group_size=ROW_GROUP_ROWS)
-        yield sink.take()
+        yield from sink.take()
     writer.close()
-    yield sink.take()
+    yield from sink.take()
 
 
 def _row_groups(chunks: Iterable[Chunk], tally: Tally) -> Iterator[list[pa.RecordBatch]]:
@@ -103,11 +108,18 @@ def _batch(chunk: Chunk, tally: Tally) -> pa.RecordBatch:
     import numpy as np
     import pyarrow as pa
 
-    times = pa.Array.from_buffers(pa.timestamp("ns"), len(chunk), [None, pa.py_buffer(chunk.times)])
+    nulls = _nulls(chunk, tally)
+    times = _array(pa.timestamp("ns"), np.ascontiguousarray(chunk.times))
     values = np.ascontiguousarray(chunk.values)
-    return pa.RecordBatch.from_arrays(
-        [times, pa.array(values, mask=_nulls(chunk, tally))], schema=parquet_schema()
-    )
+    column = _array(pa.float64(), values) if nulls is None else pa.array(values, mask=nulls)
+    return pa.RecordBatch.from_arrays([times, column], schema=parquet_schema())
+
+
+def _array(kind: Any, values: Any) -> Any:
+    """An Arrow array over the same memory."""
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
 
 
 def _nulls(chunk: Chunk, tally: Tally) -> Any:
@@ -157,9 +169,9 @@ class _Sink(io.RawIOBase):
         self._pieces.append(bytes(piece))
         return len(piece)
 
-    def take(self) -> bytes:
-        data, self._pieces = b"".join(self._pieces), []
-        return data
+    def take(self) -> list[bytes]:
+        pieces, self._pieces = self._pieces, []
+        return pieces
 
 
 _ENCODERS: Mapping[OutputFormat, _Encoder] = {

@@ -9,23 +9,26 @@ from __future__ import annotations
 import io
 import json
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from platform_assets.engine.errors import DataError
-from platform_assets.engine.expressions.series import Chunk
 from platform_assets.engine.metrics.columns import to_times, to_values
 from platform_assets.engine.metrics.failures import InputReadError, failing_as
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from platform_assets.engine.expressions.operation import Times, Values
+
 TIME, VALUE, CODE = "obs_time", "value", "internal_series_code"
 WHOLE_BYTES = 1024 * 1024  # objects up to this size are one read
 _TAIL_BYTES = 64 * 1024  # holds the footer of nearly every file
 _GAP_BYTES = 1024 * 1024  # reading this much for nothing is cheaper than another request
 _TO_NS = {"milliseconds": 1_000_000, "microseconds": 1000, "nanoseconds": 1}
+_SHARED_ROWS = 65_536  # below this, comparing costs more than it saves
 _DAY_NS = 86_400_000_000_000
 
 
@@ -85,11 +88,66 @@ class RowGroup:
         return self.rows > 0 and (self.codes is None or self.codes[0] <= series <= self.codes[1])
 
 
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of one series as they lie in a file. ``in_order``: by time, no timestamp twice."""
+
+    times: Times
+    values: Values
+    in_order: bool
+
+
+class SharedTimes:
+    """Time columns that are byte for byte the same in several files are decoded once.
+
+    Series of one calendar, written by one program, are like that; comparing the encoded bytes costs a small part of
+    decoding them, and operations see at once that the series need no join.
+    """
+
+    def __init__(self, kept: int = 3) -> None:
+        self._lock = threading.Lock()
+        self._kept = kept
+        self._entries: OrderedDict[object, _TimesEntry] = OrderedDict()
+
+    def get(self, kind: object, encoded: memoryview, decode: Callable[[], Times]) -> tuple[Times, bool]:
+        """The times that ``encoded`` stands for, and whether they are in order. ``kind``: whatever else decides
+        what the bytes mean; of each kind one at a time is decoded."""
+        with self._lock:
+            entry = self._entries.setdefault(kind, _TimesEntry())
+            self._entries.move_to_end(kind)
+            while len(self._entries) > self._kept:
+                self._entries.popitem(last=False)
+        with entry.lock:
+            if entry.times is None:
+                times = decode()
+                entry.encoded, entry.times, entry.in_order = bytes(encoded), times, in_order(times)
+            elif not _same_bytes(entry.encoded, encoded):
+                times = decode()
+                return times, in_order(times)
+            return entry.times, entry.in_order
+
+
+class _TimesEntry:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.encoded = b""
+        self.times: Times | None = None
+        self.in_order = False
+
+
 class ParquetObject:
     """An opened Parquet object of a data set. One thread at a time decodes; opening reads the footer."""
 
-    def __init__(self, reader: ObjectReader, key: str, meter: Meter, budget: ByteBudget) -> None:
+    def __init__(
+        self,
+        reader: ObjectReader,
+        key: str,
+        meter: Meter,
+        budget: ByteBudget,
+        shared: SharedTimes | None = None,
+    ) -> None:
         self.key = key
+        self._shared = shared
         self._lock = threading.Lock()
         self._ranges = _open(reader, key, meter, budget)
         self._file = _parquet_file(self._ranges, key)
@@ -110,7 +168,7 @@ class ParquetObject:
         """Whether decoding needs no further reading."""
         return self._ranges.keep
 
-    def read(self, group: RowGroup, series: Sequence[str]) -> Mapping[str, Chunk]:
+    def read(self, group: RowGroup, series: Sequence[str]) -> Mapping[str, Rows]:
         """Rows of each wanted series in the file's order, which need not be that of time."""
         import pyarrow as pa
 
@@ -119,13 +177,35 @@ class ParquetObject:
             if not self.in_memory:
                 self._ranges.load(self._spans(group.number, columns))
             try:
-                table = self._file.read_row_group(group.number, columns=columns, use_threads=False)
+                if group.code and self._shared and group.rows >= _SHARED_ROWS:
+                    return {group.code: self._rows_at_shared_times(group, self._shared)}
+                table = self._table(group, columns)
                 return {code: _rows(table, None if group.code else code) for code in series}
             except (pa.ArrowException, OSError) as error:
                 raise DataError(f"row group {group.number}: {error}") from error
             finally:
                 self._undecoded -= 1
                 self._ranges.unload(for_good=not self._undecoded)
+
+    def _rows_at_shared_times(self, group: RowGroup, shared: SharedTimes) -> Rows:
+        (start, end), kind = self._span(group.number, TIME), self._time_kind(group)
+        encoded = self._ranges.view(start, end)
+        times, ordered = shared.get(kind, encoded, lambda: to_times(_array(self._table(group, [TIME]), TIME)))
+        return Rows(times, to_values(_array(self._table(group, [VALUE]), VALUE)), ordered)
+
+    def _time_kind(self, group: RowGroup) -> object:
+        """Whatever besides its bytes decides what a time column decodes to."""
+        schema, place = self._file.schema.column(self._places[TIME]), self._places[TIME]
+        column = self._file.metadata.row_group(group.number).column(place)
+        dictionary = column.dictionary_page_offset
+        return (
+            *(group.rows, group.first, group.last, column.num_values, column.total_compressed_size),
+            *(column.compression, column.encodings, column.physical_type, str(schema.logical_type)),
+            *(schema.max_definition_level, dictionary and column.data_page_offset - dictionary),
+        )
+
+    def _table(self, group: RowGroup, columns: Sequence[str]) -> pa.Table:
+        return self._file.read_row_group(group.number, columns=list(columns), use_threads=False)
 
     def _describe(self, number: int) -> RowGroup:
         group = self._file.metadata.row_group(number)
@@ -136,13 +216,12 @@ class ParquetObject:
         return RowGroup(number, group.num_rows, first, last, codes[0] if codes and only else None, codes)
 
     def _spans(self, number: int, columns: Sequence[str]) -> list[tuple[int, int]]:
-        group = self._file.metadata.row_group(number)
-        spans = []
-        for name in columns:
-            column = group.column(self._places[name])
-            start = min(o for o in (column.dictionary_page_offset, column.data_page_offset) if o)
-            spans.append((start, start + column.total_compressed_size))
-        return _joined(sorted(spans))
+        return _joined(sorted(self._span(number, name) for name in columns))
+
+    def _span(self, number: int, name: str) -> tuple[int, int]:
+        column = self._file.metadata.row_group(number).column(self._places[name])
+        start = min(o for o in (column.dictionary_page_offset, column.data_page_offset) if o)
+        return start, start + column.total_compressed_size
 
 
 def _open(reader: ObjectReader, key: str, meter: Meter, budget: ByteBudget) -> _Ranges:
@@ -217,10 +296,14 @@ class _Ranges(io.RawIOBase):
         start = self._position
         end = self._size if size < 0 else min(start + size, self._size)
         self._position = max(start, end)
+        return self.view(start, end)
+
+    def view(self, start: int, end: int) -> memoryview:
+        """The bytes from ``start`` to ``end``, fetched if they are not held."""
         for held, data in self._held:
             if held <= start and end <= held + len(data):
                 return memoryview(data)[start - held : end - held]
-        return self._fetch(start, end - start) if end > start else b""
+        return memoryview(self._fetch(start, end - start) if end > start else b"")
 
 
 def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -264,10 +347,21 @@ def _code_bounds(statistics: Any) -> tuple[str, str] | None:
         return None
 
 
-def _rows(table: pa.Table, series: str | None) -> Chunk:
+def in_order(times: Times) -> bool:
+    return bool((times[1:] > times[:-1]).all())
+
+
+def _same_bytes(left: bytes, right: memoryview) -> bool:
+    import numpy as np
+
+    return np.array_equal(np.frombuffer(left, np.uint8), np.frombuffer(right, np.uint8))
+
+
+def _rows(table: pa.Table, series: str | None) -> Rows:
     if series is not None:
         table = table.filter(_is_series(_array(table, CODE), series))
-    return Chunk(to_times(_array(table, TIME)), to_values(_array(table, VALUE)))
+    times = to_times(_array(table, TIME))
+    return Rows(times, to_values(_array(table, VALUE)), in_order(times))
 
 
 def _is_series(codes: pa.Array, series: str) -> Any:

@@ -37,7 +37,7 @@ from platform_assets.engine.metrics.manifest import (
     parse_marker,
     parse_output_manifest,
 )
-from platform_assets.engine.metrics.output import ROW_GROUP_ROWS, Tally, encode
+from platform_assets.engine.metrics.output import ROW_GROUP_ROWS, Tally, encode, measured
 from platform_assets.engine.metrics.settings import Compression, ErrorForm, OutputFormat
 from platform_assets_tests.engine.metrics.datasets import T0
 
@@ -149,11 +149,15 @@ def rows(count: int, start: int = 0) -> Chunk:
     return Chunk(times, times.astype(float))
 
 
+def written(chunks: list[Chunk], tally: Tally, form: OutputFormat, compression: Compression) -> bytes:
+    return b"".join(measured(encode(chunks, tally, form, compression), tally))
+
+
 @pytest.mark.parametrize("compression", list(Compression))
 def test_parquet_of_many_chunks(compression: Compression) -> None:
     chunks = [rows(400_000, start) for start in range(0, 1_600_000, 400_000)]
     tally = Tally()
-    data = b"".join(encode(chunks, tally, OutputFormat.PARQUET, compression))
+    data = written(chunks, tally, OutputFormat.PARQUET, compression)
     file = pq.ParquetFile(io.BytesIO(data))
     assert file.schema_arrow == pa.schema(
         [pa.field("obs_time", pa.timestamp("ns"), nullable=False), ("value", pa.float64())]
@@ -168,7 +172,7 @@ def test_parquet_of_many_chunks(compression: Compression) -> None:
 def test_nulls_and_infinities_are_counted() -> None:
     chunk = Chunk(np.arange(5, dtype=np.int64), np.array([1.0, np.nan, np.inf, -np.inf, 0.0]))
     tally = Tally()
-    data = b"".join(encode([chunk], tally, OutputFormat.PARQUET, Compression.SNAPPY))
+    data = written([chunk], tally, OutputFormat.PARQUET, Compression.SNAPPY)
     assert pq.read_table(io.BytesIO(data)).column("value").to_pylist() == [1.0, None, None, None, 0.0]
     assert (tally.row_count, tally.null_count, tally.inf_count) == (5, 3, 2)
 
@@ -230,7 +234,7 @@ def test_markers() -> None:
 
 def test_read_back_finds_every_difference() -> None:
     tally = Tally()
-    data = b"".join(encode([rows(10)], tally, OutputFormat.PARQUET, Compression.SNAPPY))
+    data = written([rows(10)], tally, OutputFormat.PARQUET, Compression.SNAPPY)
     good = Written("k", len(data), tally.sha256, 10, OutputFormat.PARQUET)
 
     def check(written: Written, content: bytes) -> None:
