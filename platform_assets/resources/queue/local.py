@@ -12,21 +12,20 @@ of its key wait, as in an SQS FIFO queue. De-duplication ids are not kept: consu
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import heapq
-import json
 import os
 import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from pydantic import Field
 
 from platform_assets.engine.spec import Spec
@@ -179,41 +178,42 @@ class LocalQueue:
         return [leases[receipt] for receipt in receipts if receipt in leases]
 
 
+class _Stored(msgspec.Struct, omit_defaults=True):
+    """A message file. Text bodies stay readable; others are base64."""
+
+    id: str
+    published_at: datetime
+    ordering_key: str | None = None
+    attributes: dict[str, str] = {}
+    body: str | None = None
+    body_base64: bytes = b""
+
+
 def encode(message: OutboundMessage, id_: str) -> bytes:
-    """One message as a line of JSON. Text bodies stay readable; others go as base64."""
+    """One message as a line of JSON."""
+    stored = _Stored(id_, datetime.now(UTC), message.group, dict(message.attributes))
     try:
-        body = {"body": message.body.decode()}
+        stored.body = message.body.decode()
     except UnicodeDecodeError:
-        body = {"body_base64": base64.b64encode(message.body).decode()}
-    record = {
-        "id": id_,
-        "published_at": datetime.now(UTC).isoformat(),
-        "ordering_key": message.group,
-        "attributes": dict(message.attributes),
-        **body,
-    }
-    return json.dumps(record, ensure_ascii=False).encode() + b"\n"
-
-
-def _decode(data: bytes, name: _Name) -> Message:
-    record = json.loads(data)
-    text = record.get("body")
-    return Message(
-        id=record["id"],
-        body=base64.b64decode(record["body_base64"]) if text is None else text.encode(),
-        receipt=name.receipt,
-        attributes=record["attributes"],
-        published_at=datetime.fromisoformat(record["published_at"]),
-        ordering_key=record["ordering_key"],
-        attempts=name.attempts,
-    )
+        stored.body_base64 = message.body
+    return msgspec.json.encode(stored) + b"\n"
 
 
 def _read(path: Path, name: _Name) -> Message | None:
     """The message in a file, or None where somebody damaged the file."""
-    with suppress(ValueError, KeyError, TypeError):
-        return _decode(path.read_bytes(), name)
-    return None
+    try:
+        stored = msgspec.json.decode(path.read_bytes(), type=_Stored)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return Message(
+        id=stored.id,
+        body=stored.body_base64 if stored.body is None else stored.body.encode(),
+        receipt=name.receipt,
+        attributes=stored.attributes,
+        published_at=stored.published_at,
+        ordering_key=stored.ordering_key,
+        attempts=name.attempts,
+    )
 
 
 def _names(folder: Path) -> Iterator[_Name]:
