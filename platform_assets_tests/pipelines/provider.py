@@ -12,11 +12,8 @@ from typing import Any
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from platform_assets.engine.ingestion.pull import PullStats, pull
-from platform_assets.engine.ingestion.variables import slice_variables
-from platform_assets.ports import Secret
-from platform_assets.resources.http.live import LiveHttp, Settings
-from platform_assets_tests.pipelines.bench import Bench, configuration, step
+from platform_assets.engine.ingestion.pull import PullStats
+from platform_assets_tests.pipelines.bench import Bench
 
 
 @dataclass
@@ -38,32 +35,12 @@ class Pages:
 
 
 def pull_pages(
-    bench: Bench,
-    server: HTTPServer,
-    pipeline: str,
-    name: str,
-    day: date,
-    pages: Sequence[str] | Pages,
-    parameters: dict[str, Any] | None = None,
+    bench: Bench, server: HTTPServer, pipeline: str, name: str, day: date, pages: Sequence[str] | Pages
 ) -> PullStats:
     """Pull a step's slice from the server and publish it."""
-    resolved = step(pipeline, name)
-    provider = configuration().providers[resolved.provider]
     handler = pages if isinstance(pages, Pages) else Pages(pages)
     server.expect_request(re.compile(".*")).respond_with_handler(handler)
-    http = LiveHttp(Settings(base_urls={provider.provider: server.url_for("")}, allow_loopback=True))
-    stats = PullStats()
-    try:
-        batches = pull(
-            resolved.spec.source,
-            provider,
-            http.open(provider, Secret("not-a-real-secret")),
-            slice_variables(day, tenant=bench.tenant.tenant, credential="default", parameters=parameters),
-            resolved.table.schema,
-            bench.standard(pipeline, day),
-            stats=stats,
-        )
-        bench.land(pipeline, name, day, batches)
-    finally:
-        http.close()
-    return stats
+    bench.provider_url = server.url_for("")
+    bench.run(pipeline, name, day)
+    assert bench.stats is not None
+    return bench.stats

@@ -51,7 +51,7 @@ def page(*results, token=None, start="2025-08-01T00:00:00Z", end="2025-08-02T00:
 
 def pull_costs(bench, httpserver, *pages):
     stats = pull_pages(bench, httpserver, "anthropic_costs", "costs", DAY, Pages(list(pages)))
-    checks = bench.transform("anthropic_costs", "to_focus", DAY)
+    checks = bench.run("anthropic_costs", "to_focus", DAY)
     assert failed(checks) == []
     return stats
 
@@ -136,9 +136,9 @@ def test_cents_and_dollars_agree_to_the_last_digit(tmp_path_factory, amounts):
     row = {"starting_at": START, "ending_at": END, "currency": "USD", "cost_type": "tokens"}
     row |= {"model": "m", "description": "d"}
     bench.land("anthropic_costs", "costs", DAY, [{**row, "amount_cents": amount} for amount in amounts])
-    bench.transform("anthropic_costs", "to_focus", DAY)
-    bench.transform("anthropic_costs", "totals", DAY)
-    assert failed(bench.transform("cost_reporting", "reconciliation", DAY)) == []
+    bench.run("anthropic_costs", "to_focus", DAY)
+    bench.run("anthropic_costs", "totals", DAY)
+    assert failed(bench.run("cost_reporting", "reconciliation", DAY)) == []
     found = bench.value("SELECT SUM(BilledCost) AS s FROM silver_cost.focus_costs")
     assert (found or 0) == sum(amounts, Decimal(0)).scaleb(-2)
 

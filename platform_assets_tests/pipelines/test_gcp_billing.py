@@ -7,9 +7,7 @@ from decimal import Decimal
 import duckdb
 import pytest
 
-from platform_assets.resources.query_sources.duckdb import DuckDBSources, DuckDBSourcesSettings
 from platform_assets_tests.pipelines.bench import failed
-from platform_assets_tests.pipelines.columns import pull_table
 
 TABLE = "acme-billing.billing.gcp_billing_export_v1_012345_ABCDEF_678901"
 NAME = TABLE.rpartition(".")[2]
@@ -119,7 +117,6 @@ class Export:
 
     def __init__(self, folder):
         self.folder = folder
-        self.sources = DuckDBSources(DuckDBSourcesSettings(folder=str(folder)))
 
     def append(self, day, *rows, table=NAME):
         file = self.folder / "rows.json"
@@ -140,31 +137,24 @@ class Export:
                 [datetime(day.year, day.month, day.day, tzinfo=UTC)],
             )
 
-    def open(self):
-        return self.sources.open({}, None)
-
 
 @pytest.fixture
 def export(tmp_path):
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    return Export(folder)
+    return Export(tmp_path)
 
 
 def ingest(bench, export, day=DAY, table=TABLE, credential="default"):
-    parameters = {"billing_export_table": table}
-    return pull_table(
-        bench, "gcp_billing", "billing_export", day, parameters, queries=export.open, credential=credential
-    )
+    bench.run("gcp_billing", "billing_export", day, credential, billing_export_table=table)
+    return bench.stats
 
 
 def focus(bench, export, *rows, day=DAY):
     if rows:
         export.append(day, *rows)
     ingest(bench, export, day)
-    assert failed(bench.transform("gcp_billing", "to_focus", day)) == []
-    bench.transform("gcp_billing", "totals", day)
-    assert failed(bench.transform("cost_reporting", "reconciliation", day)) == []
+    assert failed(bench.run("gcp_billing", "to_focus", day)) == []
+    bench.run("gcp_billing", "totals", day)
+    assert failed(bench.run("cost_reporting", "reconciliation", day)) == []
     return bench.rows("SELECT * FROM silver_cost.focus_costs ORDER BY BilledCost")
 
 
@@ -232,7 +222,7 @@ def test_a_late_correction_finds_its_day_and_month_in_gold(bench, export):
     focus(bench, export, REGULAR)
     focus(bench, export, CORRECTION, day=date(2026, 11, 9))
     for day in (DAY, date(2026, 11, 9)):
-        bench.transform("cost_reporting", "daily_spend", day)
+        bench.run("cost_reporting", "daily_spend", day)
     by_day = bench.rows(
         "SELECT ChargeDate AS d, SUM(BilledCost) AS s, COUNT(DISTINCT x_run_date) AS n"
         " FROM gold_reporting.daily_spend GROUP BY 1"

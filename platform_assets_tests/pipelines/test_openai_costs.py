@@ -22,7 +22,7 @@ def charge(amount, **changes):
 
 def focus(bench, *rows, day=DAY):
     assert failed(bench.land("openai_costs", "costs", day, rows)) == []
-    checks = bench.transform("openai_costs", "to_focus", day)
+    checks = bench.run("openai_costs", "to_focus", day)
     assert failed(checks) == []
     return bench.rows("SELECT * FROM silver_cost.focus_costs ORDER BY BilledCost")
 
@@ -40,7 +40,7 @@ def test_periods_end_exclusively_and_the_billing_month_is_the_calendars(bench):
 
 def test_currencies_are_upper_case_and_stay_apart(bench):
     focus(bench, charge("1"), charge("2", amount_currency="eur"), charge("4", amount_currency="Usd"))
-    bench.transform("cost_reporting", "daily_spend", DAY)
+    bench.run("cost_reporting", "daily_spend", DAY)
     totals = bench.rows(
         "SELECT BillingCurrency AS c, SUM(BilledCost) AS s FROM gold_reporting.daily_spend GROUP BY 1 ORDER BY 1"
     )
@@ -56,7 +56,7 @@ def test_a_negative_row_without_a_project_is_a_credit_and_is_kept(bench):
     )
     assert [r["ChargeCategory"] for r in (credit, correction, usage)] == ["Credit", "Usage", "Usage"]
     assert (credit["ConsumedQuantity"], credit["ChargeFrequency"]) == (None, "One-Time")
-    bench.transform("cost_reporting", "monthly_spend", DAY.replace(day=1))
+    bench.run("cost_reporting", "monthly_spend", DAY.replace(day=1))
     assert bench.value("SELECT SUM(BilledCost) AS s FROM gold_reporting.monthly_spend") == Decimal(3)
 
 
@@ -95,7 +95,7 @@ def test_units(bench, unit, expected):
 def test_a_day_restated_to_nothing_leaves_nothing(bench):
     assert len(focus(bench, charge("1"), charge("2"))) == 2
     assert focus(bench) == []
-    bench.transform("cost_reporting", "daily_spend", DAY)
+    bench.run("cost_reporting", "daily_spend", DAY)
     assert bench.value("SELECT COUNT(*) AS n FROM gold_reporting.daily_spend") == 0
 
 
@@ -110,7 +110,7 @@ def test_two_credentials_live_side_by_side(bench):
     bench.land("openai_costs", "costs", DAY, [charge("1")], credential="default")
     bench.land("openai_costs", "costs", DAY, [charge("2")], credential="second")
     bench.land("openai_costs", "costs", DAY, [charge("4")], credential="second")
-    bench.transform("openai_costs", "to_focus", DAY)
+    bench.run("openai_costs", "to_focus", DAY)
     rows = bench.rows(
         "SELECT x_credential AS c, BillingAccountId AS a, BilledCost AS b FROM silver_cost.focus_costs"
     )
@@ -128,10 +128,10 @@ AMOUNTS = st.decimals("-1000000", "1000000", places=16)
 def test_every_total_agrees_to_the_last_digit(tmp_path_factory, charges):
     bench = Bench(tmp_path_factory.mktemp("warehouse"))
     focus(bench, *(charge(amount, amount_currency=currency) for amount, currency in charges))
-    bench.transform("openai_costs", "totals", DAY)
-    checks = bench.transform("cost_reporting", "reconciliation", DAY)
+    bench.run("openai_costs", "totals", DAY)
+    checks = bench.run("cost_reporting", "reconciliation", DAY)
     assert failed(checks) == [] and failed(checks, "warning") == []
-    bench.transform("cost_reporting", "daily_spend", DAY)
+    bench.run("cost_reporting", "daily_spend", DAY)
     expected = {}
     for amount, currency in charges:
         expected[currency.upper()] = expected.get(currency.upper(), 0) + amount
@@ -164,7 +164,7 @@ def result(value, **fields):
 def test_amounts_come_as_numbers_or_as_texts_and_lose_no_digit(bench, httpserver):
     page = answer([result("@0.1234567890123456@"), result("12.50"), result(3)])
     pull_pages(bench, httpserver, "openai_costs", "costs", DAY, [page])
-    bench.transform("openai_costs", "to_focus", DAY)
+    bench.run("openai_costs", "to_focus", DAY)
     rows = bench.rows("SELECT BilledCost AS b FROM silver_cost.focus_costs ORDER BY 1")
     assert [r["b"] for r in rows] == [Decimal("0.1234567890123456"), Decimal(3), Decimal("12.5")]
 
