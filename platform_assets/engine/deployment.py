@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from platform_assets.engine.inbox.spec import InboxSpec
 from platform_assets.engine.ingestion.spec import Identifier
 from platform_assets.engine.spec import Spec
 
@@ -69,6 +70,7 @@ class DeploymentSpec(Spec):
     ports: Ports
     schedules_enabled: bool = False
     limits: Limits = Limits()
+    inbox: InboxSpec = InboxSpec()
 
     def resources(self) -> dict[str, AdapterSpec]:
         """The ports that have exactly one adapter, by port name."""

@@ -1,121 +1,186 @@
 """A run's side of the inbox: apply all messages of a partition that are not applied yet, each exactly once.
 
-The order of writes is what makes a kill at any instant harmless: effects (idempotent by key) → dead letters → state
-(compare-and-set) → applied markers. Killed before the state is written, the effects are repeated and change nothing;
-killed after it, the messages are known as done.
+The order of writes is what makes a kill at any instant harmless: effects (idempotent by message id) → state
+(compare-and-set) → dead letters → history → names of the pending parts removed. Killed before the state is written, the
+effects are repeated and change nothing; killed after it, the messages are known, and what is missing of their dead
+letters is written from the state, the same as it would have been.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TypeAlias
 
 from platform_assets.assets.inbox.lease import LeaseTaken, lease
-from platform_assets.assets.inbox.store import Inbox, PendingBatch
-from platform_assets.engine.errors import DataError, RetryableError
-from platform_assets.engine.inbox.model import Dead, Outcome, Retry, StoredMessage, distinct
+from platform_assets.assets.inbox.store import Inbox, Pause, at_once
+from platform_assets.engine.errors import ConflictError, DataError, RetryableError
+from platform_assets.engine.inbox.model import Dead, Held, Outcome, Part, Retry, StoredMessage, distinct
 from platform_assets.engine.inbox.spec import InboxSpec
-from platform_assets.engine.inbox.state import PartitionState, conclude, due, settled
+from platform_assets.engine.inbox.state import PartitionState, conclude, due, letters, next_due, settled
 
 LOGGER = logging.getLogger(__name__)
+STATE_TRIES = 5  # each lost try is another run's progress
 
-# Takes messages in consumer order and makes their effects, idempotent by message id; says what became of each.
+# Takes messages in consumer order and makes their effects, idempotent by message id; says what became of each, by id.
 # RetryableError means that nothing can be done just now: the run fails and no message's attempts are counted.
 Handler: TypeAlias = Callable[[Sequence[StoredMessage]], Mapping[str, Outcome]]
 Step: TypeAlias = Callable[[str], None]
+Clock: TypeAlias = Callable[[], datetime]
 
 
 @dataclass(frozen=True)
 class Applied:
-    """Counts of one application. ``busy``: another run holds the partition, and will see these messages too."""
+    """Counts of one application: deliveries read, messages handled, and what became of those. ``held``: not tried,
+    since they stand behind a waiting one. ``busy``: another run holds the partition, and sees these messages too."""
 
     received: int = 0
     handled: int = 0
     done: int = 0
     waiting: int = 0
+    held: int = 0
     dead: int = 0
-    batches_settled: int = 0
+    parts_settled: int = 0
     busy: bool = False
+
+    def __add__(self, other: "Applied") -> "Applied":
+        names = [f.name for f in fields(self) if f.name != "busy"]
+        sums = {name: getattr(self, name) + getattr(other, name) for name in names}
+        return Applied(**sums, busy=self.busy or other.busy)
 
 
 def no_step(name: str) -> None:
     """Where a test may stop the process; a run does not."""
 
 
-def apply_partition(
-    inbox: Inbox,
-    partition: str,
-    handler: Handler,
-    *,
-    spec: InboxSpec,
-    run_id: str,
-    now: Callable[[], datetime],
-    step: Step = no_step,
-) -> Applied:
-    """Apply every pending message of ``partition``. Repeating it, or running it twice at once, changes nothing."""
-    try:
-        with lease(inbox.store, inbox.lease_key(partition), run_id, spec.lease_seconds, now):
-            return _apply(inbox, partition, handler, spec, now, step)
-    except LeaseTaken as taken:
-        LOGGER.info("%s %s: %s", inbox.source, partition, taken)
-        return Applied(busy=True)
+def never_ended(owner: str) -> bool:
+    """For those who cannot know what became of a lease's owner: its lease must run out."""
+    return False
 
 
-def _apply(
-    inbox: Inbox,
-    partition: str,
-    handler: Handler,
-    spec: InboxSpec,
-    now: Callable[[], datetime],
-    step: Step,
-) -> Applied:
-    state, etag = inbox.state(partition)
-    parts = {
-        batch.id: _part(inbox, batch, partition) for batch in inbox.pending() if partition in batch.waiting
-    }
-    received = [message for messages in parts.values() for message in messages]
-    handled = due(distinct(received), state, now())
-    step("before effects")
-    outcomes = handle(handler, handled) if handled else {}
-    step("after effects")
-    conclusion = conclude(
-        state, handled, outcomes, source=inbox.source, partition=partition, spec=spec, now=now()
-    )
-    for letter in conclusion.dead:
-        inbox.quarantine(letter)
-    step("after dead letters")
-    if conclusion.state != state:
-        inbox.save_state(partition, conclusion.state, etag)
-    step("after state")
-    finished = [batch for batch, messages in parts.items() if settled(messages, conclusion.state)]
-    for batch_id in finished:
-        inbox.mark_applied(batch_id, partition)
-    step("after markers")
-    return _count(received, handled, conclusion.state, len(conclusion.dead), len(finished))
+@dataclass(frozen=True)
+class Application:
+    """How a partition's messages are applied. ``ordered``: a message behind a waiting one of its ordering key waits
+    too. ``replay``: messages that took effect before are handled again. ``ended``: whether a run is known as over."""
+
+    inbox: Inbox
+    handler: Handler
+    spec: InboxSpec
+    run_id: str
+    now: Clock
+    ordered: bool = False
+    replay: bool = False
+    ended: Callable[[str], bool] = never_ended
+    step: Step = no_step
+
+    def apply(self, partition: str) -> Applied:
+        """Apply every pending message of ``partition``. Repeating it, or running it twice at once, changes nothing."""
+        inbox, key = self.inbox, self.inbox.lease_key(partition)
+        try:
+            with lease(inbox.store, key, self.run_id, self.spec.lease_seconds, self.now, self.ended):
+                return self._apply(partition)
+        except LeaseTaken as taken:
+            LOGGER.info("%s %s: %s", inbox.source, partition, taken)
+            return Applied(busy=True)
+
+    def _apply(self, partition: str) -> Applied:
+        pending = self.inbox.pending_of(partition)
+        earlier = self.inbox.applied_parts(partition) if self.replay else []
+        total, pauses, left = Applied(), [], set[str]()
+        for chunk in _chunks(sorted({*pending, *earlier}), self.spec.apply_bytes):
+            applied, unsettled, until = self._chunk(partition, chunk, frozenset(pending))
+            total += applied
+            left |= {part.batch for part in unsettled}
+            pauses += [until] if unsettled else []
+        self._pause(partition, frozenset(left), pauses)
+        self.step("after pause")
+        if self.replay and total.waiting:
+            raise RetryableError(f"{total.waiting} replayed messages could not be applied just now")
+        return total
+
+    def _chunk(
+        self, partition: str, parts: Sequence[Part], pending: frozenset[Part]
+    ) -> tuple[Applied, list[Part], datetime | None]:
+        """(counts, parts that still wait, since when they are due) of parts that fit into memory together."""
+        found = dict(zip(parts, at_once(self.inbox.read, parts), strict=True))
+        received = [message for messages in found.values() for message in messages]
+        state, counts = self._handle(partition, distinct(received))
+        self.step("after state")
+        self.inbox.quarantine(letters(received, state, self.inbox.source, partition))
+        self.step("after dead letters")
+        waiting = [part for part in parts if part in pending]
+        finished = [part for part in waiting if settled(found[part], state)]
+        self.inbox.settle(partition, finished, lambda: self.step("after history"))
+        self.step("after settling")
+        unsettled = [part for part in waiting if part not in finished]
+        until = next_due([message for part in unsettled for message in found[part]], state)
+        counts += Applied(received=len(received), parts_settled=len(finished))
+        return counts, unsettled, until
+
+    def _handle(self, partition: str, messages: Sequence[StoredMessage]) -> tuple[PartitionState, Applied]:
+        """Handle what is due and remember it. Where another run was faster, look again at what is left."""
+        for _ in range(STATE_TRIES):
+            state, etag = self.inbox.state(partition)
+            handled = self._due(messages, state)
+            self.step("before effects")
+            outcomes = outcomes_of(self.handler, handled, ordered=self.ordered) if handled else {}
+            self.step("after effects")
+            after = conclude(state, handled, outcomes, self.spec, self.now())
+            try:
+                if after != state:
+                    self.inbox.save_state(partition, after, etag)
+                return after, _count(handled, outcomes, after)
+            except ConflictError:
+                continue
+            except RetryableError as error:
+                if not error.effect_unknown:
+                    raise
+        raise RetryableError(f"{self.inbox.source} {partition}: other runs keep changing its state")
+
+    def _due(self, messages: Sequence[StoredMessage], state: PartitionState) -> list[StoredMessage]:
+        if self.replay:  # those given up are replayed from their dead letters
+            return [message for message in messages if message.key not in state.dead]
+        return due(messages, state, self.now(), ordered=self.ordered)
+
+    def _pause(self, partition: str, batches: frozenset[str], pauses: Sequence[datetime | None]) -> None:
+        times = [until for until in pauses if until is not None]
+        if batches and len(times) == len(pauses):
+            self.inbox.pause(partition, Pause(batches, min(times)))
+        else:
+            self.inbox.pause(partition, None)
 
 
-def _part(inbox: Inbox, batch: PendingBatch, partition: str) -> list[StoredMessage]:
-    return inbox.read(batch, partition)
+def _chunks(parts: Sequence[Part], most_bytes: int) -> Iterator[list[Part]]:
+    """Parts in order, together at most ``most_bytes``; a part larger than that comes alone."""
+    chunk: list[Part] = []
+    for part in parts:
+        if chunk and sum(p.length for p in chunk) + part.length > most_bytes:
+            yield chunk
+            chunk = []
+        chunk.append(part)
+    if chunk:
+        yield chunk
 
 
 def _count(
-    received: Sequence[StoredMessage],
-    handled: Sequence[StoredMessage],
-    state: PartitionState,
-    dead: int,
-    finished: int,
+    handled: Sequence[StoredMessage], outcomes: Mapping[str, Outcome], after: PartitionState
 ) -> Applied:
-    waiting = sum(message.id in state.waiting for message in handled)
-    return Applied(len(received), len(handled), len(handled) - waiting - dead, waiting, dead, finished)
+    held = sum(isinstance(outcomes.get(message.id), Held) for message in handled)
+    dead = sum(message.key in after.dead for message in handled)
+    said = [outcomes.get(m.id) for m in handled if m.key not in after.dead]
+    waiting = sum(outcome is None or isinstance(outcome, Retry) for outcome in said)
+    done = len(handled) - held - dead - waiting
+    return Applied(handled=len(handled), done=done, waiting=waiting, held=held, dead=dead)
 
 
-def handle(handler: Handler, messages: Sequence[StoredMessage]) -> dict[str, Outcome]:
+def outcomes_of(
+    handler: Handler, messages: Sequence[StoredMessage], *, ordered: bool = False
+) -> dict[str, Outcome]:
     """Outcomes of all messages, whatever one of them does to the handler.
 
     A handler that raises on a batch is given its halves, and so on, until the message that it cannot take stands alone;
     effects being idempotent, handling the others again changes nothing. RetryableError is not the messages' fault and
-    is passed on.
+    is passed on. ``ordered``: what follows a message that must wait, in its ordering key, is held.
     """
     try:
         return dict(handler(messages))
@@ -126,7 +191,21 @@ def handle(handler: Handler, messages: Sequence[StoredMessage]) -> dict[str, Out
             return {messages[0].id: _verdict(error)}
         LOGGER.warning("handling %d messages failed (%s); trying halves", len(messages), type(error).__name__)
         middle = len(messages) // 2
-        return handle(handler, messages[:middle]) | handle(handler, messages[middle:])
+        first = outcomes_of(handler, messages[:middle], ordered=ordered)
+        rest = messages[middle:]
+        stopped = _stopped(messages[:middle], first) if ordered else set()
+        free = [message for message in rest if message.ordering_key not in stopped]
+        second = outcomes_of(handler, free, ordered=ordered) if free else {}
+        return first | second | {m.id: Held() for m in rest if m.ordering_key in stopped}
+
+
+def _stopped(messages: Sequence[StoredMessage], outcomes: Mapping[str, Outcome]) -> set[str]:
+    waits = [message for message in messages if _waits(outcomes.get(message.id))]
+    return {m.ordering_key for m in waits if m.ordering_key is not None}
+
+
+def _waits(outcome: Outcome | None) -> bool:
+    return outcome is None or isinstance(outcome, Retry | Held)
 
 
 def _verdict(error: Exception) -> Outcome:

@@ -16,14 +16,19 @@ class LeaseTaken(RetryableError):
 
 @contextmanager
 def lease(
-    store: ObjectStore, key: str, owner: str, seconds: float, now: Callable[[], datetime]
+    store: ObjectStore,
+    key: str,
+    owner: str,
+    seconds: float,
+    now: Callable[[], datetime],
+    ended: Callable[[str], bool] = lambda owner: False,
 ) -> Iterator[None]:
-    """Hold ``key`` for ``owner``. LeaseTaken while somebody else's lease has not run out.
+    """Hold ``key`` for ``owner``. LeaseTaken while somebody else's lease has not run out and its owner not ``ended``.
 
     The lease spares work; it is not what keeps effects single. That is the state's compare-and-set and the effects'
     own idempotency, since no lease can stop a process that sleeps through its end.
     """
-    etag = _take(store, key, owner, seconds, now)
+    etag = _take(store, key, owner, seconds, now, ended)
     keeper = _Keeper(store, key, owner, seconds, now, etag)
     keeper.start()
     try:
@@ -32,20 +37,32 @@ def lease(
         keeper.release()
 
 
-def _take(store: ObjectStore, key: str, owner: str, seconds: float, now: Callable[[], datetime]) -> str:
+def _take(
+    store: ObjectStore,
+    key: str,
+    owner: str,
+    seconds: float,
+    now: Callable[[], datetime],
+    ended: Callable[[str], bool],
+) -> str:
     body = _body(owner, now() + timedelta(seconds=seconds))
     try:
         return store.put(key, body, if_absent=True)
     except ConflictError:
         pass
-    info = store.stat(key)
-    held = json.loads(store.get(key)) if info else None
-    if info and held and held["owner"] != owner and datetime.fromisoformat(held["until"]) > now():
-        raise LeaseTaken(f"{key} is held by {held['owner']} until {held['until']}")
     try:
+        info = store.stat(key)
+        _check_free(store.get(key), owner, now, ended)
         return store.put(key, body, if_match=info.etag) if info else store.put(key, body, if_absent=True)
     except (ConflictError, NotFoundError):
-        raise LeaseTaken(f"{key} was taken by another run just now") from None
+        raise LeaseTaken(f"{key} was taken or cleared by another run just now") from None
+
+
+def _check_free(data: bytes, owner: str, now: Callable[[], datetime], ended: Callable[[str], bool]) -> None:
+    held = json.loads(data)
+    if held["owner"] == owner or datetime.fromisoformat(held["until"]) <= now() or ended(held["owner"]):
+        return
+    raise LeaseTaken(f"held by {held['owner']} until {held['until']}")
 
 
 def _body(owner: str, until: datetime) -> bytes:

@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import dagster as dg
 
+from platform_assets.assets.inbox.apply import Application
 from platform_assets.assets.inbox.store import Inbox
-from platform_assets.assets.inbox.tick import Router, Tick, run_tick
+from platform_assets.assets.inbox.tick import Offer, Router, Tick, run_tick
+from platform_assets.engine.inbox.model import Dead
 from platform_assets.engine.inbox.spec import InboxSpec
 from platform_assets.engine.inbox.state import backoff_seconds
 from platform_assets.resources.adapter import AdapterResource
@@ -16,7 +19,8 @@ from platform_assets.resources.adapter import AdapterResource
 SOURCE_TAG = "inbox/source"
 PARTITION_TAG = "inbox/partition"
 BATCH_TAG = "inbox/batch"
-ACTIVE = [
+REPLAY_TAG = "inbox/replay"
+NOT_ENDED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.MANAGED,
@@ -24,23 +28,31 @@ ACTIVE = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+FAILED = {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 
 
 @dataclass(frozen=True)
 class QueueSource:
-    """One queue and what its messages mean. ``tags`` adds a partition's own run tags (its tenant)."""
+    """One queue and what its messages mean. ``partitions`` are those of ``target``; dynamic ones are added as their
+    first message comes. ``tags`` adds a partition's own run tags (its tenant)."""
 
     name: str
     queue_resource: str
     route: Router
     target: Any  # an asset selection or job
-    dynamic_partitions: dg.DynamicPartitionsDefinition | None = None
+    partitions: dg.PartitionsDefinition
     tags: Callable[[str], Mapping[str, str]] = lambda partition: {}
 
 
+@cache
+def inbox_of(store: Any, source: str) -> Inbox:
+    """One per process: adapters live as long."""
+    return Inbox(store, source)
+
+
 def queue_sensor(source: QueueSource, spec: InboxSpec, *, enabled: bool) -> dg.SensorDefinition:
-    """A sensor for ``source``. Each tick first offers again what is still unapplied, so a lost run request, a failed
-    run or a killed daemon delays messages and never loses them."""
+    """A sensor for ``source``. Each tick offers again what is still unapplied, so a lost run request, a failed run or
+    a killed daemon delays messages and never loses them. It keeps no cursor: the inbox is the memory."""
 
     @dg.sensor(
         name=f"{source.name}_sensor",
@@ -51,20 +63,33 @@ def queue_sensor(source: QueueSource, spec: InboxSpec, *, enabled: bool) -> dg.S
         description=f"{source.name}: queue → inbox → ack → one run per partition with unapplied messages.",
     )
     def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        inbox = Inbox(_adapter(context, "object_store"), source.name)
-        done = run_tick(
-            inbox, _adapter(context, source.queue_resource), source.route, spec, now=lambda: datetime.now(UTC)
-        )
-        requests = list(_requests(context.instance, source, spec, done))
-        context.log.info(_told(done, len(requests)))
-        if not requests:
-            return dg.SkipReason(_told(done, 0))
-        return dg.SensorResult(
-            run_requests=requests,
-            dynamic_partitions_requests=_new_partitions(context.instance, source, requests),
-        )
+        inbox = inbox_of(_adapter(context, "object_store"), source.name)
+        queue = _adapter(context, source.queue_resource)
+        return evaluate(context, source, inbox, run_tick(inbox, queue, source.route, spec, now=_now), spec)
 
     return tick
+
+
+def evaluate(
+    context: dg.SensorEvaluationContext, source: QueueSource, inbox: Inbox, tick: Tick, spec: InboxSpec
+) -> dg.SensorResult | dg.SkipReason:
+    """What a tick asks of Dagster. A queue that cannot be read fails the tick, unless runs are to be asked for."""
+    known = _retire_unknown(context, source, inbox, tick.offers, spec)
+    requests = list(_requests(context.instance, source, spec, known))
+    told = _told(tick, len(requests))
+    context.log.info(told)
+    if tick.error:
+        context.log.error(f"{tick.stopped_by}: {tick.error}")
+    if requests:
+        added = _new_partitions(context.instance, source, requests)
+        return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=added)
+    if tick.error:
+        raise tick.error
+    return dg.SkipReason(told)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _adapter(context: dg.SensorEvaluationContext, key: str) -> Any:
@@ -75,75 +100,115 @@ def _adapter(context: dg.SensorEvaluationContext, key: str) -> Any:
 
 def _told(tick: Tick, requests: int) -> str:
     return (
-        f"{tick.received} received, {tick.quarantined} quarantined, {tick.batches} batches; "
-        f"{len(tick.waiting)} partitions wait, {requests} runs requested; stopped by {tick.stopped_by}"
+        f"{tick.received} received, {tick.quarantined} quarantined, {tick.replayed} replayed, {tick.batches} batches; "
+        f"{len(tick.offers)} partitions wait, {requests} runs requested; stopped by {tick.stopped_by}"
     )
 
 
-def _requests(
-    instance: dg.DagsterInstance, source: QueueSource, spec: InboxSpec, tick: Tick
-) -> Iterator[dg.RunRequest]:
-    """One request per waiting partition that has no run in progress and is not backing off from failures."""
-    busy = _busy_partitions(instance, source)
-    room = max(spec.max_run_requests - len(busy), 0)
-    for partition, (batch, _) in tick.waiting.items():
-        if room == 0:
-            return
-        if partition in busy:
-            continue
-        attempt = _attempt(instance, source, spec, partition)
-        if attempt is None:
-            continue
-        room -= 1
-        # A failed run blocks its run key for ever, so the key counts attempts.
-        yield dg.RunRequest(
-            run_key=f"{source.name}:{partition}:{batch}:{attempt}",
-            partition_key=partition,
-            tags={
-                SOURCE_TAG: source.name,
-                PARTITION_TAG: partition,
-                BATCH_TAG: batch,
-                **source.tags(partition),
-            },
-        )
+# --- Partitions ----------------------------------------------------------------------------------------------------
 
 
-def _busy_partitions(instance: dg.DagsterInstance, source: QueueSource) -> set[str]:
-    records = instance.get_run_records(dg.RunsFilter(tags={SOURCE_TAG: source.name}, statuses=ACTIVE))
-    return {record.dagster_run.tags.get(PARTITION_TAG, "") for record in records}
+def _retire_unknown(
+    context: dg.SensorEvaluationContext,
+    source: QueueSource,
+    inbox: Inbox,
+    offers: Sequence[Offer],
+    spec: InboxSpec,
+) -> list[Offer]:
+    """The offers whose partition exists. One request for an unknown partition would fail the whole tick, so messages
+    whose tenant or day has gone since they were stored go to the dead letters."""
+    if isinstance(source.partitions, dg.DynamicPartitionsDefinition):
+        return list(offers)
+    known = []
+    for offer in offers:
+        if source.partitions.has_partition_key(offer.partition, dynamic_partitions_store=context.instance):
+            known.append(offer)
+        else:
+            context.log.warning(
+                f"{offer.partition} is no partition (any more): {offer.messages} dead letters"
+            )
+            _retire(inbox, offer.partition, spec)
+    return known
 
 
-def _attempt(
-    instance: dg.DagsterInstance, source: QueueSource, spec: InboxSpec, partition: str
-) -> int | None:
-    """How many runs this partition has had; None while it waits after failures."""
-    tags = {SOURCE_TAG: source.name, PARTITION_TAG: partition}
-    latest = instance.get_run_records(dg.RunsFilter(tags=tags), limit=spec.max_attempts)
-    failed = _failures_in_a_row([record.dagster_run.status for record in latest])
-    if failed:
-        ended = datetime.fromtimestamp(latest[0].end_time or latest[0].update_timestamp.timestamp(), UTC)
-        if datetime.now(UTC) < ended + timedelta(seconds=backoff_seconds(failed, spec)):
-            return None
-    return instance.get_runs_count(dg.RunsFilter(tags=tags))
-
-
-def _failures_in_a_row(statuses: Sequence[dg.DagsterRunStatus]) -> int:
-    """Newest first: how many runs have failed since one succeeded."""
-    count = 0
-    for status in statuses:
-        if status is not dg.DagsterRunStatus.FAILURE:
-            break
-        count += 1
-    return count
+def _retire(inbox: Inbox, partition: str, spec: InboxSpec) -> None:
+    reason = Dead(f"there is no partition {partition!r} (any more)")
+    Application(inbox, lambda messages: {m.id: reason for m in messages}, spec, "sensor", _now).apply(
+        partition
+    )
 
 
 def _new_partitions(
     instance: dg.DagsterInstance, source: QueueSource, requests: Sequence[dg.RunRequest]
 ) -> list[dg.AddDynamicPartitionsRequest]:
-    if source.dynamic_partitions is None:
+    if not isinstance(source.partitions, dg.DynamicPartitionsDefinition):
         return []
-    name = source.dynamic_partitions.name
+    name = source.partitions.name
     assert name is not None, "a dynamic partitions definition has a name"
     known = set(instance.get_dynamic_partitions(name))
     new = sorted({r.partition_key for r in requests if r.partition_key and r.partition_key not in known})
-    return [source.dynamic_partitions.build_add_request(new)] if new else []
+    return [source.partitions.build_add_request(new)] if new else []
+
+
+# --- Requests ------------------------------------------------------------------------------------------------------
+
+
+def _requests(
+    instance: dg.DagsterInstance, source: QueueSource, spec: InboxSpec, offers: Sequence[Offer]
+) -> Iterator[dg.RunRequest]:
+    """One request per waiting partition that has no run in progress and is not backing off from failures."""
+    busy = _busy_partitions(instance, source, spec)
+    room = max(spec.max_run_requests - len(busy), 0)
+    for offer in offers:
+        if room == 0:
+            return
+        if offer.partition in busy or (request := _request(instance, source, spec, offer)) is None:
+            continue
+        room -= 1
+        yield request
+
+
+def _request(
+    instance: dg.DagsterInstance, source: QueueSource, spec: InboxSpec, offer: Offer
+) -> dg.RunRequest | None:
+    tags = {SOURCE_TAG: source.name, PARTITION_TAG: offer.partition}
+    latest = instance.get_run_records(dg.RunsFilter(tags=tags), limit=spec.max_attempts)
+    if _backs_off(latest, spec):
+        return None
+    # A run blocks its key for ever, failed or not; naming the run before, the key is new for each attempt and the
+    # same for two ticks that see the same history.
+    after = latest[0].dagster_run.run_id if latest else "first"
+    return dg.RunRequest(
+        run_key=f"{source.name}:{offer.partition}:{offer.newest}:{after}",
+        partition_key=offer.partition,
+        tags={**tags, BATCH_TAG: offer.newest, **source.tags(offer.partition)},
+    )
+
+
+def _busy_partitions(instance: dg.DagsterInstance, source: QueueSource, spec: InboxSpec) -> set[str]:
+    """Those with a run that waits or goes on. A process killed without anybody noticing blocks for an hour only."""
+    oldest = _now() - timedelta(seconds=spec.stuck_run_seconds)
+    records = instance.get_run_records(dg.RunsFilter(tags={SOURCE_TAG: source.name}, statuses=NOT_ENDED))
+    return {
+        record.dagster_run.tags.get(PARTITION_TAG, "")
+        for record in records
+        if record.dagster_run.status is dg.DagsterRunStatus.QUEUED or _utc(record.update_timestamp) > oldest
+    }
+
+
+def _backs_off(latest: Sequence[dg.RunRecord], spec: InboxSpec) -> bool:
+    failed = _failures_in_a_row([record.dagster_run.status for record in latest])
+    if not failed:
+        return False
+    ended = latest[0].end_time or _utc(latest[0].update_timestamp).timestamp()
+    return _now().timestamp() < ended + backoff_seconds(failed, spec)
+
+
+def _failures_in_a_row(statuses: Sequence[dg.DagsterRunStatus]) -> int:
+    """Newest first: how many runs have failed since one succeeded."""
+    succeeded = (number for number, status in enumerate(statuses) if status not in FAILED)
+    return next(succeeded, len(statuses))
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

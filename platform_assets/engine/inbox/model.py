@@ -7,6 +7,7 @@ only its own bytes. Pure: values in, values and bytes out.
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,8 +21,8 @@ from platform_assets.engine.errors import DataError
 
 @dataclass(frozen=True)
 class StoredMessage:
-    """One message as it was received. ``id`` is the idempotency key; ``order`` sorts messages of one partition
-    (and of one ``ordering_key``) where the consumer needs an order."""
+    """One message as it was received. ``id`` is the idempotency key of its effect; ``order`` sorts messages of one
+    partition where the consumer needs an order. ``delivery`` tells a replayed dead letter from its first life."""
 
     id: str
     body: bytes
@@ -29,6 +30,12 @@ class StoredMessage:
     published_at: datetime | None = None
     ordering_key: str | None = None
     order: str = ""
+    delivery: str = ""
+
+    @property
+    def key(self) -> str:
+        """What a partition remembers the message by."""
+        return f"{self.id}~{self.delivery}" if self.delivery else self.id
 
 
 @dataclass(frozen=True)
@@ -50,22 +57,36 @@ class Quarantined:
 Route: TypeAlias = Routed | Quarantined
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Part:
-    """One partition's share of a batch object: where it stands and how many messages it has."""
+    """One partition's share of a batch object: which batch, and where in it. Sorts as batches were received."""
 
+    batch: str
     offset: int
     length: int
     count: int
 
+    def __str__(self) -> str:
+        return f"{self.batch}.{self.offset}.{self.length}.{self.count}"
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """The inverse of ``str``. DataError where it is none."""
+        batch, *numbers = text.split(".")
+        try:
+            offset, length, count = map(int, numbers)
+        except ValueError:
+            raise DataError(f"{text!r} names no part of a batch") from None
+        return cls(batch, offset, length, count)
+
 
 @dataclass(frozen=True)
 class Batch:
-    """``body`` is the object; ``index`` says which bytes are whose."""
+    """``body`` is the object; ``parts`` says which bytes are which partition's."""
 
     id: str
     body: bytes
-    index: Mapping[str, Part]
+    parts: Mapping[str, Part]
 
 
 # --- Batches as bytes ---------------------------------------------------------------------------------------------
@@ -81,6 +102,7 @@ class _Line(msgspec.Struct, omit_defaults=True):
     published_at: datetime | None = None
     ordering_key: str | None = None
     order: str = ""
+    delivery: str = ""
 
 
 _encoder = msgspec.json.Encoder()
@@ -92,12 +114,12 @@ def encode_batch(batch_id: str, routed: Iterable[Routed]) -> Batch:
     groups: dict[str, list[bytes]] = {}
     for item in routed:
         groups.setdefault(item.partition, []).append(_encode(item.message))
-    body, index = bytearray(), {}
+    body, parts = bytearray(), {}
     for partition in sorted(groups):
         part = b"".join(groups[partition])
-        index[partition] = Part(len(body), len(part), len(groups[partition]))
+        parts[partition] = Part(batch_id, len(body), len(part), len(groups[partition]))
         body += part
-    return Batch(batch_id, bytes(body), index)
+    return Batch(batch_id, bytes(body), parts)
 
 
 def _encode(message: StoredMessage) -> bytes:
@@ -113,6 +135,7 @@ def _encode(message: StoredMessage) -> bytes:
         message.published_at,
         message.ordering_key,
         message.order,
+        message.delivery,
     )
     return _encoder.encode(line) + b"\n"
 
@@ -129,29 +152,26 @@ def _decode(line: bytes, where: str) -> StoredMessage:
         raise DataError(f"{where}: not a stored message: {error}") from None
     body = found.text.encode() if found.text is not None else base64.b64decode(found.base64 or "")
     return StoredMessage(
-        found.id, body, found.attributes, found.published_at, found.ordering_key, found.order
+        found.id, body, found.attributes, found.published_at, found.ordering_key, found.order, found.delivery
     )
 
 
-def encode_index(batch: Batch, object_key: str) -> bytes:
-    """The pending index: which partitions of the batch wait, and where their bytes are."""
-    parts = {name: [part.offset, part.length, part.count] for name, part in batch.index.items()}
-    return _encoder.encode({"object": object_key, "parts": parts})
-
-
-def decode_index(data: bytes) -> tuple[str, dict[str, Part]]:
-    """(batch object's key, partition → part)."""
-    found = msgspec.json.decode(data)
-    return found["object"], {name: Part(*numbers) for name, numbers in found["parts"].items()}
+LONGEST_NAME = 200
 
 
 def safe(name: str) -> str:
-    """Any id or partition as one part of an object key; ``unsafe`` is its inverse. Long ones stay within limits."""
-    return quote(name, safe="|@=+,: -_")[:200] or "%"
+    """Any id or partition as one part of an object key. A long one keeps its beginning and gets a hash."""
+    quoted = quote(name, safe="|@=+,: -_")
+    if not quoted.strip("."):
+        quoted = quoted.replace(".", "%2E") or "%"
+    if len(quoted) <= LONGEST_NAME:
+        return quoted
+    return f"{quoted[:100]}~{hashlib.sha256(name.encode()).hexdigest()}"
 
 
 def unsafe(part: str) -> str:
-    return unquote(part)
+    """The inverse of ``safe`` for names that are not too long."""
+    return "" if part == "%" else unquote(part)
 
 
 # --- What becomes of a message --------------------------------------------------------------------------------------
@@ -176,7 +196,12 @@ class Dead:
     reason: str
 
 
-Outcome: TypeAlias = Done | Retry | Dead
+@dataclass(frozen=True)
+class Held:
+    """Not tried, since an earlier message of its ordering key waits. No attempt counts."""
+
+
+Outcome: TypeAlias = Done | Retry | Dead | Held
 
 
 @dataclass(frozen=True)
@@ -220,8 +245,8 @@ def decode_dead_letter(data: bytes) -> DeadLetter:
 
 
 def distinct(messages: Sequence[StoredMessage]) -> list[StoredMessage]:
-    """The first delivery of each id, in consumer order: by ``order`` within an ordering key, else as received."""
+    """The first delivery of each, in consumer order: by ``order``, those of one order as received."""
     seen: dict[str, StoredMessage] = {}
     for message in messages:
-        seen.setdefault(message.id, message)
+        seen.setdefault(message.key, message)
     return sorted(seen.values(), key=lambda message: message.order)

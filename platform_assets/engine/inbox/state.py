@@ -1,88 +1,121 @@
-"""What a partition remembers of its messages, and the plan of its next attempt. Pure; time is an argument."""
+"""What a partition remembers of its messages, and what an attempt adds to that. Pure; time is an argument."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 
 import msgspec
 
-from platform_assets.engine.inbox.model import Dead, DeadLetter, Done, Outcome, Retry, StoredMessage
+from platform_assets.engine.inbox.model import Dead, DeadLetter, Held, Outcome, Retry, StoredMessage
 from platform_assets.engine.inbox.spec import InboxSpec
+
+UNSAID = Retry("the handler said nothing of it")
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A message that failed for now: attempts so far, when it is due again, and why."""
+    """A message that failed for now: attempts so far, when it is due again, why, and what must wait behind it."""
 
     attempts: int
     not_before: datetime
+    reason: str
+    ordering_key: str | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Why and when a message was given up. Kept, so that its dead letter can be written again, the same."""
+
+    attempts: int
+    at: datetime
     reason: str
 
 
 @dataclass(frozen=True)
 class PartitionState:
-    """``done``: ids that took effect or were given up, so that neither redelivery nor replay counts them twice."""
+    """``done``: key → day of every message that took effect, so that no redelivery counts twice; ``dead``: those
+    given up; ``waiting``: those to try again."""
 
-    done: frozenset[str] = frozenset()
+    done: Mapping[str, date] = field(default_factory=dict)
+    dead: Mapping[str, Verdict] = field(default_factory=dict)
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
 
+    def knows(self, message: StoredMessage) -> bool:
+        """Whether nothing is left to do for the message."""
+        return message.key in self.done or message.key in self.dead
 
-class _Stored(msgspec.Struct):
-    done: list[str] = []
+
+class _Stored(msgspec.Struct, omit_defaults=True):
+    done: dict[str, list[str]] = {}
+    dead: dict[str, Verdict] = {}
     waiting: dict[str, Waiting] = {}
 
 
 def encode_state(state: PartitionState) -> bytes:
-    return msgspec.json.encode(_Stored(sorted(state.done), dict(state.waiting)))
+    days: dict[str, list[str]] = defaultdict(list)
+    for key, day in state.done.items():
+        days[day.isoformat()].append(key)
+    return msgspec.json.encode(_Stored(dict(days), dict(state.dead), dict(state.waiting)))
 
 
 def decode_state(data: bytes) -> PartitionState:
     found = msgspec.json.decode(data, type=_Stored)
-    return PartitionState(frozenset(found.done), found.waiting)
+    done = {key: date.fromisoformat(day) for day, keys in found.done.items() for key in keys}
+    return PartitionState(done, found.dead, found.waiting)
 
 
-def due(messages: Sequence[StoredMessage], state: PartitionState, now: datetime) -> list[StoredMessage]:
-    """The messages to handle now: not done, and not waiting for later."""
-
-    def is_due(message: StoredMessage) -> bool:
-        waiting = state.waiting.get(message.id)
-        return message.id not in state.done and (waiting is None or waiting.not_before <= now)
-
-    return [message for message in messages if is_due(message)]
-
-
-@dataclass(frozen=True)
-class Conclusion:
-    """The state after an attempt, and the messages it gave up."""
-
-    state: PartitionState
-    dead: tuple[DeadLetter, ...]
+def due(
+    messages: Sequence[StoredMessage], state: PartitionState, now: datetime, *, ordered: bool = False
+) -> list[StoredMessage]:
+    """The messages to handle now: not known yet, and not waiting for later. ``ordered``: those behind a waiting
+    message of their ordering key wait too."""
+    late = {key: w for key, w in state.waiting.items() if w.not_before > now}
+    blocked = {w.ordering_key for w in late.values()} - {None} if ordered else set()
+    return [
+        message
+        for message in messages
+        if not state.knows(message) and message.key not in late and message.ordering_key not in blocked
+    ]
 
 
 def conclude(
     state: PartitionState,
     handled: Sequence[StoredMessage],
     outcomes: Mapping[str, Outcome],
-    *,
-    source: str,
-    partition: str,
     spec: InboxSpec,
     now: datetime,
-) -> Conclusion:
-    """Fold an attempt's outcomes into the state. A handler must say something of every message it was given."""
-    done, waiting, dead = set(state.done), dict(state.waiting), []
+) -> PartitionState:
+    """Fold an attempt's outcomes (by message id) into the state, and forget what is past retention.
+
+    A message that took effect before and fails in a replay stays done: its effect is there.
+    """
+    done, dead, waiting = dict(state.done), dict(state.dead), dict(state.waiting)
     for message in handled:
-        attempts = (waiting.pop(message.id).attempts if message.id in waiting else 0) + 1
-        outcome = _limited(outcomes[message.id], attempts, spec)
+        key, outcome = message.key, outcomes.get(message.id, UNSAID)
+        if isinstance(outcome, Held) or (isinstance(outcome, Retry) and key in done):
+            continue
+        attempts = (waiting.pop(key).attempts if key in waiting else 0) + 1
+        outcome = _limited(outcome, attempts, spec)
         if isinstance(outcome, Retry):
             later = now + timedelta(seconds=backoff_seconds(attempts, spec))
-            waiting[message.id] = Waiting(attempts, later, outcome.reason)
-            continue
-        done.add(message.id)
-        if isinstance(outcome, Dead):
-            dead.append(DeadLetter(source, message, outcome.reason, attempts, now, partition))
-    return Conclusion(PartitionState(frozenset(done), waiting), tuple(dead))
+            waiting[key] = Waiting(attempts, later, outcome.reason, message.ordering_key)
+        elif isinstance(outcome, Dead):
+            done.pop(key, None)
+            dead[key] = Verdict(attempts, now, outcome.reason)
+        else:
+            done[key] = now.date()
+    return _forget(
+        state, PartitionState(done, dead, waiting), (now - timedelta(days=spec.retention_days)).date()
+    )
+
+
+def _forget(before: PartitionState, after: PartitionState, first: date) -> PartitionState:
+    if after == before:  # forgetting alone is not worth a write
+        return before
+    done = {key: day for key, day in after.done.items() if day >= first}
+    dead = {key: verdict for key, verdict in after.dead.items() if verdict.at.date() >= first}
+    return replace(after, done=done, dead=dead)
 
 
 def _limited(outcome: Outcome, attempts: int, spec: InboxSpec) -> Outcome:
@@ -96,8 +129,26 @@ def backoff_seconds(attempts: int, spec: InboxSpec) -> float:
     return float(min(spec.retry_seconds * 2 ** min(attempts - 1, 30), spec.max_retry_seconds))
 
 
-def settled(messages: Sequence[StoredMessage], state: PartitionState) -> bool:
+def settled(messages: Iterable[StoredMessage], state: PartitionState) -> bool:
     """Whether nothing of a part is left to do."""
-    return all(message.id in state.done for message in messages)
+    return all(state.knows(message) for message in messages)
 
 
+def letters(
+    messages: Iterable[StoredMessage], state: PartitionState, source: str, partition: str
+) -> list[DeadLetter]:
+    """The dead letters of those given up; the same ones whenever they are asked for."""
+    found = {message.key: message for message in messages if message.key in state.dead}
+    verdicts = [(message, state.dead[key]) for key, message in found.items()]
+    return [DeadLetter(source, m, v.reason, v.attempts, v.at, partition) for m, v in verdicts]
+
+
+def next_due(messages: Iterable[StoredMessage], state: PartitionState) -> datetime | None:
+    """When the first of these is to be tried again; None where one can be tried now."""
+    left = [message for message in messages if not state.knows(message)]
+    times = [state.waiting[m.key].not_before for m in left if m.key in state.waiting]
+    held = [m for m in left if m.key not in state.waiting]
+    keys = {w.ordering_key for w in state.waiting.values()} - {None}
+    if not times or any(m.ordering_key not in keys for m in held):
+        return None
+    return min(times)

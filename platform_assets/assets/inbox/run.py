@@ -1,0 +1,70 @@
+"""Applying the inbox from inside an asset: what Dagster knows of the run, handed to ``Application``."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from platform_assets.assets.inbox.apply import Application, Applied, Handler
+from platform_assets.assets.inbox.sensor import REPLAY_TAG, inbox_of
+from platform_assets.engine.errors import PlatformError
+from platform_assets.engine.inbox.spec import InboxSpec
+
+
+def apply_inbox(
+    context: dg.AssetExecutionContext,
+    store: Any,
+    source: str,
+    handler: Callable[[str], Handler],
+    spec: InboxSpec,
+    *,
+    ordered: bool = False,
+) -> dict[str, Applied]:
+    """Apply the waiting messages of the run's partitions: partition → counts. ``handler`` makes a partition's handler.
+
+    The run tag ``inbox/replay: "true"`` handles everything that retention has kept of these partitions again: start a
+    backfill with it. RetryableError (the run fails, nothing is lost) where messages cannot be applied just now.
+    """
+    replay = context.run.tags.get(REPLAY_TAG, "").lower() == "true"
+
+    def apply(partition: str) -> Applied:
+        return Application(
+            inbox_of(store, source),
+            handler(partition),
+            spec,
+            context.run_id,
+            lambda: datetime.now(UTC),
+            ordered=ordered,
+            replay=replay,
+            ended=lambda owner: _ended(context.instance, owner),
+        ).apply(partition)
+
+    return _each(context.partition_keys, apply)
+
+
+def _each(partitions: Sequence[str], apply: Callable[[str], Applied]) -> dict[str, Applied]:
+    """Every partition, also where an earlier one failed; then the first error."""
+    applied, errors = {}, []
+    for partition in partitions:
+        try:
+            applied[partition] = apply(partition)
+        except PlatformError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return applied
+
+
+def _ended(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether Dagster has seen the run end, so that its lease need not be waited for."""
+    run = instance.get_run_by_id(run_id)
+    return run is not None and run.is_finished
+
+
+def metadata(applied: Applied) -> dict[str, dg.MetadataValue]:
+    """The counts of one partition, for its materialization."""
+    return {
+        f"inbox/{name}": dg.MetadataValue.int(getattr(applied, name))
+        for name in ("received", "handled", "done", "waiting", "held", "dead")
+    }
