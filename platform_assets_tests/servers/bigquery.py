@@ -17,7 +17,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +28,26 @@ LOCK = Path(__file__).with_name("bigquery.lock")
 PYTHON = "3.13"
 EXTENSIONS = ("icu", "ducklake", "spatial")
 PROJECT = "local"
+
+# What the emulator cannot do, with the tests of the contract suite that therefore fail on it, and what is looked at
+# instead. These tests are expected to fail, strictly: where one passes one day, its line here has to go.
+GAPS: Mapping[str, str] = {
+    "test_columns_are_added_relaxed_and_widened_with_their_rows_kept": "columns are not added inside a STRUCT; the "
+    "patch that is sent is looked at in resources/warehouse/bigquery/test_tables.py",
+    "test_rows_of_expired_partitions_go": "partitions never expire; timePartitioning.expirationMs that is sent is "
+    "looked at in resources/warehouse/bigquery/test_tables.py",
+    "test_insert_select_matches_by_name": "a product of two BIGNUMERIC overflows 38 digits; insert_select with other "
+    "values is in resources/warehouse/bigquery/test_loads.py",
+}
+# Further gaps, which the adapter's own tests go round:
+# * MERGE is refused under require_partition_filter, so tests of MERGE create tables without it.
+# * Bytes read are always 0 and maximum_bytes_billed is not enforced: BigQuery's answers are given by a proxy.
+# * NUMERIC does not become BIGNUMERIC, nor a number inside a STRUCT: the DDL is checked as text.
+# * BIGNUMERIC has 38 digits, 18 after the point, instead of 76 and 38.
+# * Unknown fields of NDJSON are accepted; ours are checked before they are sent.
+# * Transactions wait for one another instead of being aborted; quotas and throttling do not exist: proxy again.
+# * Every location is accepted and answered as US; labels are kept but not checked.
+# * A load with "$YYYYMMDD" makes a separate table; nothing here uses it.
 
 _INSTALL_EXTENSION = """
 import duckdb, importlib.util, pathlib, sys
@@ -101,6 +121,17 @@ def serving(data: Path, port: int = 0) -> Iterator[str]:
     # The extensions were installed below this HOME; the user's own home directory stays untouched.
     with running(command, r"running on (http://[\d.]+:\d+)", {"HOME": str(home / "home")}) as url:
         yield url
+
+
+def forget(url: str) -> None:
+    """Drop every dataset. The emulator looks through all of its tables at every step, so old ones cost time."""
+    import httpx
+
+    datasets = f"{url}/bigquery/v2/projects/{PROJECT}/datasets"
+    for found in httpx.get(datasets).json().get("datasets", []):
+        name = found["datasetReference"]["datasetId"]
+        if name != PROJECT:  # its default dataset, which it wants to have
+            httpx.delete(f"{datasets}/{name}", params={"deleteContents": "true"}, timeout=60)
 
 
 def _main(arguments: list[str]) -> None:

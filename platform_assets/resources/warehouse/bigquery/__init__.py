@@ -86,16 +86,14 @@ class BigQueryWarehouse:
         return sum(file.rows for file in files)
 
     def insert_select(self, tenant: str, table: TableName, query: BoundSql) -> int:
-        from platform_assets.engine.errors import RejectedError
+        """By column name; see ``statements.insert_query`` for which types fit."""
         from platform_assets.resources.warehouse.bigquery.schema import table_schema
         from platform_assets.resources.warehouse.bigquery.statements import insert_query, require_query
 
         require_query(query)
         filled, what = self._filled(tenant, table), f"fill {table}"
-        given = table_schema(self._connection.dry_run(what, tenant, query).schema or ()).names
-        if unknown := [name for name in given if filled.schema.get(name) is None]:
-            raise RejectedError(f"{table} does not have the columns {', '.join(unknown)}")
-        insert = insert_query(self._connection.quoted(tenant, table), given, query)
+        given = table_schema(self._connection.dry_run(what, tenant, query).schema or ())
+        insert = insert_query(self._connection.quoted(tenant, table), given, filled.schema, query)
         with filled.job_ids() as base_id:
             job = self._connection.dml(what, tenant, insert, base_id=base_id)
         return int(job.num_dml_affected_rows or 0)

@@ -53,8 +53,9 @@ _PASSING = re.compile(
 )
 _BYTES = re.compile(r"exceeded limit for bytes billed", re.I)
 _DATA = re.compile(
-    r"cannot be null|NOT NULL constraint|staged rows lie outside|Bad \w+ value|out of range|overflow"
-    r"|Could not convert|Invalid (date|timestamp|NUMERIC|BIGNUMERIC)|null element|must match at most one source row",
+    r"cannot be null|NOT NULL constraint|staged rows lie outside|would change a value|null element"
+    r"|Bad \w+ value|Could not convert|Invalid (date|timestamp|NUMERIC|BIGNUMERIC)|out of range|overflow"
+    r"|must match at most one source row",
     re.I,
 )
 

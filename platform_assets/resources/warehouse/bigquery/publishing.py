@@ -10,12 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 from platform_assets.engine.errors import DataError, RejectedError
-from platform_assets.engine.schema.model import TableSpec
+from platform_assets.engine.schema.model import Mode, TableSpec
 from platform_assets.engine.sql.model import BoundSql
 from platform_assets.ports import SliceWrite, WriteResult
 from platform_assets.resources.warehouse.bigquery import statements
 from platform_assets.resources.warehouse.bigquery.connection import Connection
 from platform_assets.resources.warehouse.bigquery.statements import MAX_PARTITIONS, Staged
+
+_SAMPLE = 3
 
 
 def publish(connection: Connection, tenant: str, write: SliceWrite) -> WriteResult:
@@ -37,7 +39,7 @@ class _Move:
 
     def replace(self) -> WriteResult:
         script = statements.replace_slice(self.target, self.staging, self.write)
-        job = self.connection.dml(self.what, self.tenant, script, self.spec.labels)
+        job = self._run(script)
         ((deleted, inserted),) = self.connection.rows_of(self.what, job)
         return WriteResult(int(inserted), int(deleted))
 
@@ -47,8 +49,32 @@ class _Move:
         if not staged.rows:
             return WriteResult(0, 0)
         merge = statements.merge_rows(self.target, self.staging, self.write, staged)
-        done = self.connection.dml(self.what, self.tenant, merge, self.spec.labels).dml_stats
+        done = self._run(merge).dml_stats
         return WriteResult(int(done.inserted_row_count), 0, int(done.updated_row_count))
+
+    def _run(self, sql: BoundSql) -> Any:
+        try:
+            return self.connection.dml(self.what, self.tenant, sql, self.spec.labels)
+        except DataError as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: DataError) -> DataError:
+        """BigQuery names the first trouble only; people want to know how many rows, and see some."""
+        required = [f.name for f in self.spec.schema.fields if f.mode is Mode.REQUIRED]
+        outside = statements.slice_predicate(self.write) if self.write.mode == "replace" else None
+        (counts,) = self._read(statements.count_troubles(self.staging, required, outside))
+        nulls = [f"{name} in {counts[f'null_{n}']}" for n, name in enumerate(required) if counts[f"null_{n}"]]
+        if outside and counts["outside"]:
+            columns = [name for name, _ in self.write.slice.equals]
+            some = self._read(statements.some_outside(self.staging, columns, outside, _SAMPLE))
+            shown = "; ".join(", ".join(f"{k}={v}" for k, v in row.items()) for row in some)
+            return DataError(
+                f"{self.spec.name}: {counts['outside']} staged rows lie outside the slice {self.write.slice}, "
+                f"for example {shown}"
+            )
+        if nulls:
+            return DataError(f"{self.spec.name}: REQUIRED columns are NULL: {', '.join(nulls)} rows")
+        return error
 
     def _require_key_columns(self) -> None:
         keys = self.write.keys
@@ -64,14 +90,7 @@ class _Move:
         staged = Staged(
             row["row_count"], _partitions(row.get("partitions") or ()), bool(row.get("null_partition"))
         )
-        for count, trouble in (
-            (row["null_keys"], "is NULL"),
-            (row["duplicate_keys"], "comes more than once"),
-        ):
-            if count:
-                raise DataError(
-                    f"{spec.name}: the key {', '.join(keys)} {trouble} in the staged rows ({count} times)"
-                )
+        self._require_keys(row["null_keys"], row["duplicate_keys"])
         partition = spec.partitioning.column.lower() if spec.partitioning else None
         if partition and staged.rows and partition not in {key.lower() for key in keys}:
             staged = self._with_partitions_of_keys(staged)
@@ -80,6 +99,18 @@ class _Move:
                 f"{self.what}: {len(staged.partitions)} partitions at once, BigQuery allows {MAX_PARTITIONS}"
             )
         return staged
+
+    def _require_keys(self, nulls: int, duplicates: int) -> None:
+        name, keys = self.spec.name, ", ".join(self.write.keys)
+        if nulls:
+            raise DataError(f"{name}: the key {keys} is NULL in {nulls} staged rows")
+        if duplicates:
+            some = self._read(statements.some_duplicates(self.staging, self.write.keys, _SAMPLE))
+            shown = "; ".join(
+                f"{', '.join(str(row[key]) for key in self.write.keys)} ({row['times']} times)"
+                for row in some
+            )
+            raise DataError(f"{name}: the key {keys} comes more than once in the staged rows: {shown}")
 
     def _with_partitions_of_keys(self, staged: Staged) -> Staged:
         found = [

@@ -21,6 +21,7 @@ from platform_assets.engine.schema.model import (
     Mode,
     Partitioning,
     Scalar,
+    TableSchema,
     TableSpec,
 )
 from platform_assets.engine.sql.model import BoundSql
@@ -218,15 +219,101 @@ def _interval(granularity: Granularity) -> str:
     return {"HOUR": "1 HOUR", "DAY": "1 DAY", "MONTH": "31 DAY"}[granularity.value]
 
 
-# --- Insert from a query ----------------------------------------------------------------------------------------
+# --- What was wrong -------------------------------------------------------------------------------------------------
 
 
-def insert_query(table: str, columns: Sequence[str], query: BoundSql) -> BoundSql:
-    """Rows of a query, by column name. The line ends keep a trailing comment of the query to itself."""
+def count_troubles(staging: str, required: Sequence[str], outside: tuple[str, Parameters] | None) -> BoundSql:
+    """One row: ``null_<n>`` for the n-th REQUIRED column, ``outside`` for rows that are not in the slice."""
+    counts = [f"COUNTIF({quoted(name)} IS NULL) AS null_{n}" for n, name in enumerate(required)]
+    if outside:
+        counts.append(f"COUNTIF(NOT IFNULL({outside[0]}, FALSE)) AS outside")
+    return BoundSql(f"SELECT {', '.join(counts)} FROM {staging}", outside[1] if outside else {})
+
+
+def some_outside(
+    staging: str, columns: Sequence[str], outside: tuple[str, Parameters], limit: int
+) -> BoundSql:
     listed = quoted_all(columns)
     return BoundSql(
-        f"INSERT INTO {table} ({listed}) SELECT {listed} FROM (\n{query.sql}\n)", query.parameters
+        f"SELECT DISTINCT {listed} FROM {staging} WHERE NOT IFNULL({outside[0]}, FALSE) "
+        f"ORDER BY {listed} LIMIT {limit}",
+        outside[1],
     )
+
+
+def some_duplicates(staging: str, keys: Sequence[str], limit: int) -> BoundSql:
+    listed = quoted_all(keys)
+    return BoundSql(
+        f"SELECT {listed}, COUNT(*) AS times FROM {staging} GROUP BY {listed} HAVING COUNT(*) > 1 "
+        f"ORDER BY {listed} LIMIT {limit}"
+    )
+
+
+# --- Insert from a query --------------------------------------------------------------------------------------------
+
+
+# Given → what BigQuery takes it for by itself. Source: GoogleSQL conversion rules, "coercion".
+_COERCED: Mapping[FieldType, frozenset[FieldType]] = {
+    FieldType.INT64: frozenset({FieldType.NUMERIC, FieldType.BIGNUMERIC, FieldType.FLOAT64}),
+    FieldType.NUMERIC: frozenset({FieldType.BIGNUMERIC, FieldType.FLOAT64}),
+    FieldType.BIGNUMERIC: frozenset({FieldType.FLOAT64}),
+    FieldType.DATE: frozenset({FieldType.DATETIME}),
+}
+
+
+def insert_query(table: str, given: TableSchema, wanted: TableSchema, query: BoundSql) -> BoundSql:
+    """Rows of a query, by column name. RejectedError names every column that the table does not have or whose type
+    does not fit; a value that would lose digits stops the statement.
+
+    The line ends keep a trailing comment of the query to itself.
+    """
+    problems = [reason for f in given.fields if (reason := _misfit(f, wanted.get(f.name)))]
+    if problems:
+        raise RejectedError(f"{table} cannot take these rows: {'; '.join(problems)}")
+    pairs = [(f, column) for f in given.fields if (column := wanted.get(f.name))]
+    values = ", ".join(_assigned(f, column) for f, column in pairs)
+    columns = quoted_all(column.name for _, column in pairs)
+    return BoundSql(
+        f"INSERT INTO {table} ({columns}) SELECT {values} FROM (\n{query.sql}\n)", query.parameters
+    )
+
+
+def _misfit(given: Field, wanted: Field | None) -> str | None:
+    if wanted is None:
+        return f"column {given.name} does not exist in the table"
+    if _is_untyped(given) or _fits(given, wanted) or _is_checked(given, wanted):
+        return None
+    return f"column {given.name} is {column_type(wanted)}, the rows give {column_type(given)}"
+
+
+def _fits(given: Field, wanted: Field) -> bool:
+    if column_type(given) == column_type(wanted):
+        return True
+    single = Mode.REPEATED not in (given.mode, wanted.mode)
+    return single and wanted.type in _COERCED.get(given.type, frozenset())
+
+
+def _is_checked(given: Field, wanted: Field) -> bool:
+    """BigQuery shortens no decimal by itself; here it is done where no digit is lost."""
+    single = Mode.REPEATED not in (given.mode, wanted.mode)
+    return single and (given.type, wanted.type) == (FieldType.BIGNUMERIC, FieldType.NUMERIC)
+
+
+def _is_untyped(given: Field) -> bool:
+    """A bare NULL has type INT64 in GoogleSQL; only values of it can be wrong, and they are looked at."""
+    return given.type is FieldType.INT64 and given.mode is not Mode.REPEATED
+
+
+def _assigned(given: Field, wanted: Field) -> str:
+    name, kind = quoted(given.name), column_type(wanted)
+    if _fits(given, wanted):
+        return name
+    if _is_checked(given, wanted):
+        same = f"CAST(SAFE_CAST({name} AS {kind}) AS BIGNUMERIC) = {name}"
+        words = f"column {given.name} is {kind} and would change a value"
+        return f"IF({name} IS NULL OR {same}, SAFE_CAST({name} AS {kind}), ERROR('{words}'))"
+    words = f"column {given.name} is {kind.replace('`', '')} and would change a value: the rows give INT64"
+    return f"IF({name} IS NULL, CAST(NULL AS {kind}), ERROR('{words}'))"
 
 
 def require_query(query: BoundSql) -> None:

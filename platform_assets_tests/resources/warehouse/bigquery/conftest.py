@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from platform_assets.resources.warehouse.bigquery import BigQuerySettings, BigQueryWarehouse
-from platform_assets_tests.servers.bigquery import PROJECT
+from platform_assets_tests.servers.bigquery import PROJECT, forget
 from platform_assets_tests.servers.http_proxy import HttpProxy, proxying
 
 
@@ -21,9 +21,10 @@ def proxy(bigquery_url: str) -> Iterator[HttpProxy]:
 
 
 @pytest.fixture
-def tenant() -> str:
+def tenant(bigquery_url: str) -> Iterator[str]:
     """A tenant of one test: datasets are never shared between tests."""
-    return f"t{uuid.uuid4().hex[:12]}"
+    yield f"t{uuid.uuid4().hex[:12]}"
+    forget(bigquery_url)
 
 
 @pytest.fixture

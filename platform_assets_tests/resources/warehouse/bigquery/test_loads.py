@@ -246,10 +246,25 @@ def test_an_insert_whose_answer_got_lost_is_not_done_twice(
     assert len(contents(warehouse, tenant, table)) == 1
 
 
-def test_a_query_with_columns_the_table_lacks_is_refused(warehouse: BigQueryWarehouse, tenant: str) -> None:
+def test_columns_of_a_query_that_do_not_fit_are_refused_together(
+    warehouse: BigQueryWarehouse, tenant: str
+) -> None:
     table = warehouse.create_staging(tenant, COSTS, "query")
-    with pytest.raises(RejectedError, match="does not have the columns price, note"):
-        warehouse.insert_select(tenant, table, BoundSql("SELECT 1 AS price, 2 AS hits, 'x' AS note"))
+    query = BoundSql("SELECT 1 AS price, 0.1 AS amount, 'x' AS hits, DATE '2026-01-31' AS day, NULL AS item")
+    with pytest.raises(RejectedError) as raised:
+        warehouse.insert_select(tenant, table, query)
+    for words in ("price does not exist", "amount is BIGNUMERIC, the rows give FLOAT64", "hits is INT64"):
+        assert words in str(raised.value)
+    assert "item" not in str(raised.value)
+
+
+def test_a_bare_null_fits_every_column(warehouse: BigQueryWarehouse, tenant: str) -> None:
+    table = warehouse.create_staging(tenant, COSTS, "nulls")
+    query = BoundSql("SELECT NULL AS day, NULL AS item, NULL AS amount, NULL AS hits")
+    assert warehouse.insert_select(tenant, table, query) == 1
+    with pytest.raises(DataError, match="column item is STRING"):
+        warehouse.insert_select(tenant, table, BoundSql("SELECT 7 AS item"))
+    assert contents(warehouse, tenant, table) == [(None, None, None, None)]
 
 
 def test_a_table_that_is_not_there(warehouse: BigQueryWarehouse, tenant: str) -> None:

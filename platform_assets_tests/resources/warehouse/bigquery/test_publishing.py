@@ -19,7 +19,7 @@ from platform_assets_tests.resources.warehouse.bigquery.rows import COSTS, DAY, 
 from platform_assets_tests.servers.http_proxy import HttpProxy
 
 NEXT = date(2026, 2, 1)
-JOBS = r"/jobs(\?|$)"
+JOBS = r"^/bigquery/.*/jobs(\?|$)"
 
 
 @pytest.fixture
@@ -84,15 +84,15 @@ def test_an_empty_answer_empties_the_slice(warehouse: BigQueryWarehouse, tenant:
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([(DAY, "in"), (NEXT, "out")], "staged rows lie outside the slice"),
-        ([(DAY, "in"), (None, "no day")], "staged rows lie outside the slice"),
+        ([(DAY, "in"), (NEXT, "out")], "1 staged rows .* day=2026-01-31, for example day=2026-02-01"),
+        ([(DAY, "in"), (None, "no day")], "1 staged rows .* for example day=None"),
     ],
 )
 def test_rows_outside_the_slice_leave_it_as_it_was(
     warehouse: BigQueryWarehouse, tenant: str, rows: list[Any], words: str
 ) -> None:
     published(warehouse, tenant, (DAY, "old"))
-    with pytest.raises(DataError, match=rf"replace raw_openai\.costs: {words}"):
+    with pytest.raises(DataError, match=rf"raw_openai\.costs: {words}"):
         warehouse.publish(tenant, replacing(staged(warehouse, tenant, *rows), day=DAY))
     assert [row[1] for row in contents(warehouse, tenant)] == ["old"]
 
@@ -105,7 +105,7 @@ def test_a_missing_required_value_leaves_everything_as_it_was(
     published(warehouse, tenant, (DAY, "old"), spec=spec)
     table = staged(warehouse, tenant, (None, "old"), spec=spec)
     write = SliceWrite(spec, table, "replace", Slice((("item", "old"),)))
-    with pytest.raises(DataError, match="day"):
+    with pytest.raises(DataError, match="REQUIRED columns are NULL: day in 1 rows"):
         warehouse.publish(tenant, write)
     assert contents(warehouse, tenant) == [(DAY, "old", None, None)]
 
@@ -182,8 +182,8 @@ def test_nothing_staged_is_nothing_merged(merging: BigQueryWarehouse, tenant: st
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([(DAY, "a"), (DAY, None)], r"the key item is NULL in the staged rows \(1 times\)"),
-        ([(DAY, "a", 1), (NEXT, "a"), (DAY, "b")], r"the key item comes more than once .*\(1 times\)"),
+        ([(DAY, "a"), (DAY, None)], "the key item is NULL in 1 staged rows"),
+        ([(DAY, "a", 1), (NEXT, "a"), (DAY, "b")], r"the key item comes more than once .*: a \(2 times\)"),
     ],
 )
 def test_keys_that_are_none_are_data_errors(
@@ -218,23 +218,15 @@ def job_failed(proxy: HttpProxy, reason: str, message: str, **times: int) -> Non
     proxy.fail("POST", JOBS, 200, job, **times)
 
 
-@pytest.mark.parametrize(
-    ("reason", "message"),
-    [
-        ("invalidQuery", "Transaction is aborted due to concurrent update against table local:x.costs."),
-        ("invalidQuery", "Could not serialize access to table local:x.costs due to concurrent update"),
-        ("rateLimitExceeded", "Exceeded rate limits: too many table update operations for this table"),
-        ("backendError", "Error encountered during execution. Retrying may solve the problem."),
-        ("resourcesExceeded", "Too many DML statements outstanding against table, limit is 20."),
-    ],
-)
-def test_failures_that_pass_are_tried_again_as_new_jobs(
-    warehouse: BigQueryWarehouse, proxy: HttpProxy, tenant: str, slept: list[float], reason: str, message: str
+def test_a_failure_that_passes_is_tried_again_as_a_new_job(
+    warehouse: BigQueryWarehouse, proxy: HttpProxy, tenant: str, slept: list[float]
 ) -> None:
     warehouse.ensure_table(tenant, COSTS)
     table = staged(warehouse, tenant, (DAY, "new"))
     slept.clear()
-    job_failed(proxy, reason, message, times=2)
+    job_failed(
+        proxy, "invalidQuery", "Transaction is aborted due to concurrent update against table x.", times=2
+    )
     assert warehouse.publish(tenant, replacing(table, day=DAY)) == WriteResult(1, 0)
     ids = [sent.json["jobReference"]["jobId"] for sent in proxy.sent("POST", JOBS)[-3:]]
     assert [job_id.rpartition("_")[2] for job_id in ids] == ["1", "2", "3"]

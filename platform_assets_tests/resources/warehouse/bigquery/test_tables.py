@@ -61,7 +61,7 @@ def test_what_was_made_is_described_as_declared(warehouse: BigQueryWarehouse, te
     warehouse.ensure_table(tenant, spec)
     assert warehouse.describe(tenant, COSTS.name) == spec.schema
     assert warehouse.describe(tenant, TableName("raw_openai", "nothing")) is None
-    assert warehouse.describe(tenant, TableName("nowhere", "costs")) is None
+    assert warehouse.describe(tenant, TableName("raw_nowhere", "costs")) is None
 
 
 def test_a_table_found_right_is_left_alone_and_not_asked_again(
