@@ -17,7 +17,7 @@ from pydantic import Field
 
 from platform_assets.engine.errors import RetryableError
 from platform_assets.ports import Message
-from platform_assets.resources.google_errors import translate, translated
+from platform_assets.resources.google_errors import translated
 from platform_assets.resources.pubsub_client import PubSubSettings, await_connection, call_options, connect
 
 _BATCH = 1000
@@ -123,12 +123,13 @@ class PubSubQueue:
         """Ack id → why it failed. An error that names no ack ids is raised."""
         from google.api_core.exceptions import GoogleAPICallError
 
-        try:
-            call(ack_ids)
-        except GoogleAPICallError as error:
-            if failures := _failures(error):
-                return failures
-            raise (translate(error, self._what) or error) from error
+        with translated(self._what):
+            try:
+                call(ack_ids)
+            except GoogleAPICallError as error:
+                if failures := _failures(error):
+                    return failures
+                raise
         return {}
 
 
