@@ -134,10 +134,14 @@ def _page_teller(tell: Tell) -> Callable[[PullStats], None]:
 
 
 def _transform(job: Job, staging: TableName) -> None:
+    job.doors.warehouse.insert_select(job.tenant.tenant, staging, transform_query(job))
+
+
+def transform_query(job: Job) -> BoundSql:
+    """What a transform runs for this slice: its SQL on the tenant's tables, and the standard columns."""
     transform = job.part.step.transform
     assert transform is not None, "a transform step always carries its parsed SQL"
-    query = stamped(_bound(job, transform), _stamps(job))
-    job.doors.warehouse.insert_select(job.tenant.tenant, staging, query)
+    return stamped(_bound(job, transform), _stamps(job))
 
 
 def _bound(job: Job, transform: Transform) -> BoundSql:

@@ -100,17 +100,7 @@ class Stage:
 
     def _write(self, target: TableSpec, staging: TableName) -> SliceWrite:
         destination = self._destination
-        return SliceWrite(target, staging, destination.write, self._slice, tuple(destination.keys))
-
-    @property
-    def _slice(self) -> Slice:
-        equals: list[tuple[str, Scalar]] = [
-            (self._destination.partition_field, self.job.day),
-            ("x_pipeline", self.job.part.step.pipeline_id),
-        ]
-        if self.job.part.credential:
-            equals.append(("x_credential", self.job.part.credential.id))
-        return Slice(tuple(equals))
+        return SliceWrite(target, staging, destination.write, slice_of(self.job), tuple(destination.keys))
 
     def _put_aside(self, checks: Sequence[CheckOutcome]) -> None:
         """Replace this slice's rows in ``<table>_quarantine``, with the reason and the run; also by none."""
@@ -124,9 +114,22 @@ class Stage:
         try:
             if query is not None:
                 warehouse.insert_select(tenant, staging, query)
-            warehouse.publish(tenant, SliceWrite(spec, staging, "replace", self._slice))
+            warehouse.publish(tenant, SliceWrite(spec, staging, "replace", slice_of(self.job)))
         finally:
             warehouse.drop(tenant, staging)
+
+
+def slice_of(job: Job) -> Slice:
+    """The rows of the target that this writer owns: its day, its pipeline and, where it ingests, its credential."""
+    partitioning = job.node.spec.partitioning
+    assert partitioning is not None, "every table of a pipeline is partitioned"
+    equals: list[tuple[str, Scalar]] = [
+        (partitioning.column, job.day),
+        ("x_pipeline", job.part.step.pipeline_id),
+    ]
+    if job.part.credential:
+        equals.append(("x_credential", job.part.credential.id))
+    return Slice(tuple(equals))
 
 
 def quarantine_table(spec: TableSpec) -> TableSpec:

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import Any, cast
 
+from platform_assets.assets.filling import Doors, Job, transform_query
 from platform_assets.assets.graph import Node, Part, build_nodes
-from platform_assets.assets.staging import Doors, Stage
+from platform_assets.assets.staging import slice_of
 from platform_assets.config.reading import nearest
 from platform_assets.engine.errors import ConfigError, PlatformError
 from platform_assets.engine.ingestion.plan import first_request
@@ -93,9 +94,8 @@ class _Planner:
     def _part(self, node: Node, part: Part, day: date) -> PartPlan:
         # Saying what a slice is needs no way out of the process.
         nowhere = cast(Doors, None)
-        stage = Stage(nowhere, node, part, self.tenant, day, node.table, _NOT_RUN, datetime.now(UTC))
-        write = stage.write()
-        reads, estimate = self._reads(part, stage, day)
+        job = Job(nowhere, node, part, self.tenant, day, _NOT_RUN, datetime.now(UTC))
+        reads, estimate = self._reads(part, job)
         return PartPlan(
             part.step.pipeline_id,
             part.step.spec.step_id,
@@ -103,17 +103,17 @@ class _Planner:
             reads,
             estimate.bytes if estimate else None,
             estimate.cost_usd if estimate else None,
-            f"{write.mode} {write.slice}" + (f" by {', '.join(write.keys)}" if write.keys else ""),
+            _writes(node, job),
         )
 
-    def _reads(self, part: Part, stage: Stage, day: date) -> tuple[str, Estimate | None]:
+    def _reads(self, part: Part, job: Job) -> tuple[str, Estimate | None]:
         if isinstance(part.step.spec, IngestStep):
-            return self._source(part, day), None
+            return self._source(part, job.day), None
         reads = ", ".join(map(str, part.step.upstream)) or "no table"
         if part.step.transform is None:
             return reads, None
         try:
-            return reads, self.warehouse.estimate(self.tenant.tenant, stage.query())
+            return reads, self.warehouse.estimate(self.tenant.tenant, transform_query(job))
         except PlatformError as error:
             return f"{reads} (cannot be estimated: {str(error).splitlines()[0]})", None
 
@@ -133,6 +133,13 @@ class _Planner:
         query = "&".join(f"{name}={value}" for name, value in request.params)
         pages = "" if spec.source.pagination.type == "none" else f", {spec.source.pagination.type} pages"
         return f"{request.method} {request.url}{'?' if query else ''}{query}{pages}"
+
+
+def _writes(node: Node, job: Job) -> str:
+    destination = node.owner.spec.destination
+    assert destination is not None, "the owner of a table always declares its destination"
+    keys = f" by {', '.join(destination.keys)}" if destination.keys else ""
+    return f"{destination.write} {slice_of(job)}{keys}"
 
 
 def lines(plans: Sequence[TablePlan]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from platform_assets.config.checks import Owner, tables_read
 from platform_assets.config.draft import Draft
 from platform_assets.config.suites import Suites
-from platform_assets.engine.ingestion.spec import TransformStep, UnionStep
+from platform_assets.engine.ingestion.spec import Step, TransformStep, UnionStep
 from platform_assets.engine.names import TableName
 from platform_assets.engine.pipelines import Pipeline, ResolvedStep
 
@@ -39,7 +39,7 @@ def _step(
     suites: Suites,
     contributed: Mapping[TableName, set[TableName]],
 ) -> ResolvedStep:
-    spec = draft.spec.steps[index]
+    spec = _as_partitioned(draft, index)
     name = _table(draft, index)
     reads = contributed.get(name, set()) if isinstance(spec, UnionStep) else tables_read(draft, index)
     owns = index in draft.tables
@@ -53,6 +53,16 @@ def _step(
         tuple(sorted(reads)),
         draft.inputs.get(index, {}),
     )
+
+
+def _as_partitioned(draft: Draft, index: int) -> Step:
+    """The step, its destination naming the partition column that the table really has."""
+    spec = draft.spec.steps[index]
+    table = draft.tables.get(index)
+    if spec.destination is None or table is None or table.partitioning is None:
+        return spec
+    destination = spec.destination.model_copy(update={"partition_field": table.partitioning.column})
+    return spec.model_copy(update={"destination": destination})
 
 
 def _table(draft: Draft, index: int) -> TableName:

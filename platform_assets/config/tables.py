@@ -116,6 +116,8 @@ def _layer_problems(draft: Draft, at: Location, table: TableName) -> Iterator[Pr
         reason = f"the dataset must be {' or '.join(layers)} and a name in a-z 0-9 _, not {table.dataset!r}"
         guess = nearest(table.dataset, {f"{layer}{draft.spec.provider}" for layer in layers})
         yield draft.problem(at, reason, guess)
+    if table.table.endswith("_quarantine") or "__stage_" in table.table:
+        yield draft.problem(at, f"{table.table!r} is a name that the platform keeps for itself")
 
 
 def _partition_problems(draft: Draft, at: Location, table: TableSpec) -> Iterator[Problem]:

@@ -216,6 +216,7 @@ MORE = [
     C('placeholder in a pipeline', PIPELINE, '{{ run_date }}', '${DAY}', 'since', 'steps[0].source.params.since', 'only deployment files'),
     C('dataset of no layer', REPORT, 'gold_reporting.daily', 'reporting.daily', 'table: reporting', 'steps[1].destination.table', 'dataset must be raw_ or silver_ or gold_'),
     C('dataset shared by all tenants', REPORT, 'gold_reporting.daily', 'organizations.daily', 'table: organizations', 'steps[1].destination.table', 'dataset must be'),
+    C('table of the platform', REPORT, 'gold_reporting.daily', 'gold_reporting.x_quarantine', 'table: gold_r', 'steps[1].destination.table', 'keeps for itself'),
     C('dataset of the run history', REPORT, 'gold_reporting.daily', 'metadata.daily', 'table: metadata', 'steps[1].destination.table', 'dataset must be'),
     C('dataset in capitals', REPORT, 'gold_reporting.daily', 'gold_Reporting.daily', 'table: gold_R', 'steps[1].destination.table', 'a name in a-z'),
     C('tenant with a layer in its name', 'tenants/acme_raw.yml', '', 'tenant: acme_raw\ndisplay_name: x\n', 'tenant', 'tenant', 'as a word'),

@@ -58,7 +58,9 @@ def test_a_step_has_its_table_with_standard_columns(root: Path) -> None:
 
 
 def test_a_transform_is_partitioned_by_run_date_unless_told_otherwise(root: Path) -> None:
-    assert step(loaded(root), "reporting", "daily").table.partitioning.column == "x_run_date"
+    daily = step(loaded(root), "reporting", "daily")
+    assert daily.table.partitioning.column == "x_run_date"
+    assert daily.spec.destination.partition_field == "x_run_date"
 
 
 def test_upstream_comes_from_the_sql(root: Path) -> None:
