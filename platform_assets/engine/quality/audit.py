@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.engine.names import TableName
@@ -26,24 +27,20 @@ if TYPE_CHECKING:
 
 
 class _Scan:
-    """The audit's measures, each distinct one once, grouped by what they are taken over: ``""`` is the slice."""
+    """The audit's measures, each distinct one once, grouped by what they are taken over: ``None`` is the slice."""
 
     def __init__(self) -> None:
-        self.sources: dict[str, exp.Select | None] = {"": None}
-        self.columns: dict[tuple[str, str], tuple[str, Expr]] = {}
+        self.sources: dict[exp.Select | None, dict[Expr, str]] = {None: {}}
+        self._count = 0
 
     def add(self, measure: Expr | Measure) -> str:
+        """The measure's result column; trees that say the same are one measure."""
         aggregate, source = _parts(measure)
-        over = source.sql("bigquery") if source is not None else ""
-        self.sources.setdefault(over, source)
-        key = (over, aggregate.sql("bigquery"))
-        alias, _ = self.columns.setdefault(key, (f"m{len(self.columns)}", aggregate))
-        return alias
-
-    def projections(self, over: str) -> list[Expr]:
-        from sqlglot import exp
-
-        return [exp.alias_(m, alias) for (source, _), (alias, m) in self.columns.items() if source == over]
+        columns = self.sources.setdefault(source, {})
+        if aggregate not in columns:
+            columns[aggregate] = f"m{self._count}"
+            self._count += 1
+        return columns[aggregate]
 
 
 def _parts(measure: Expr | Measure) -> tuple[Expr, exp.Select | None]:
@@ -84,15 +81,17 @@ def _plan_check(expectation: Expectation, scope: Scope, scan: _Scan) -> PlannedC
 def _query(scope: Scope, scan: _Scan) -> BoundSql:
     """One row: the slice's own aggregates, joined with those of every subquery."""
     scan.add(scope.rows())
-    blocks = [_block(scope, scan, over, source) for over, source in scan.sources.items()]
+    blocks = [_block(scope, columns, source) for source, columns in scan.sources.items()]
     query = blocks[0] if len(blocks) == 1 else _side_by_side(blocks)
     return BoundSql(query.sql("bigquery"), dict(scope.binder.parameters))
 
 
-def _block(scope: Scope, scan: _Scan, over: str, source: exp.Select | None) -> exp.Select:
+def _block(scope: Scope, columns: Mapping[Expr, str], source: exp.Select | None) -> exp.Select:
     from sqlglot import exp
 
-    projections = scan.projections(over)
+    projections: list[Expr] = [
+        exp.Alias(this=aggregate, alias=exp.to_identifier(alias)) for aggregate, alias in columns.items()
+    ]
     if source is None:
         return scope.select(projections)
     return exp.select(*projections, copy=False).from_(source.subquery("rows_", copy=False), copy=False)
@@ -113,10 +112,10 @@ def judge(plan: AuditPlan, row: Mapping[str, Any], facts: Facts | None = None) -
     ``facts`` brings what no query knows: the time, and each check's earlier values.
     """
     known = replace(facts or Facts(), schema=plan.schema)
-    return tuple(_outcome(check, row, known, check_sql(plan, check)) for check in plan.checks)
+    return tuple(_outcome(plan, check, row, known) for check in plan.checks)
 
 
-def _outcome(check: PlannedCheck, row: Mapping[str, Any], facts: Facts, sql: str) -> CheckOutcome:
+def _outcome(plan: AuditPlan, check: PlannedCheck, row: Mapping[str, Any], facts: Facts) -> CheckOutcome:
     expectation = check.expectation
     seen = {name: row[alias] for name, alias in check.measures.items()}
     found = expectation.judge(seen, facts.of(expectation.name))
@@ -133,7 +132,7 @@ def _outcome(check: PlannedCheck, row: Mapping[str, Any], facts: Facts, sql: str
         unexpected_percent=_percent(found),
         observed_value=found.observed_value,
         details=plain(found.details),
-        sql=sql,
+        write_sql=partial(check_sql, plan, check),
         error=found.error,
     )
 

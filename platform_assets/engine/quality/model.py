@@ -5,7 +5,7 @@ A *measure* is one number (or list) that the audit query returns; expectations a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -76,8 +76,8 @@ class CheckOutcome:
     """One expectation's result for one slice.
 
     ``unexpected_percent`` is 0-100 of the non-missing rows, ``None`` where there are none.
-    ``sql`` can be run as it stands: the failing rows of a row-wise expectation, otherwise its aggregates.
-    ``error`` is set where the check itself failed, so that nothing is known of the rows.
+    ``sql`` can be run as it stands: the failing rows of a row-wise expectation, otherwise its aggregates. It is
+    written when somebody asks for it. ``error``: the check itself failed, so nothing is known of the rows.
     """
 
     expectation_id: str
@@ -91,9 +91,13 @@ class CheckOutcome:
     unexpected_percent: float | None = None
     observed_value: Any = None
     details: Mapping[str, Any] = field(default_factory=dict)
-    sql: str = ""
     error: str = ""
     quarantine: bool = False
+    write_sql: Callable[[], str] = field(default=str, repr=False, compare=False)
+
+    @property
+    def sql(self) -> str:
+        return self.write_sql()
 
 
 @dataclass(frozen=True)
