@@ -110,6 +110,11 @@ class _Planner:
         if isinstance(part.step.spec, IngestStep):
             return self._source(part, job.day), None
         reads = ", ".join(map(str, part.step.upstream)) or "no table"
+        missing = [
+            str(t) for t in part.step.upstream if self.warehouse.describe(self.tenant.tenant, t) is None
+        ]
+        if missing:
+            return f"{reads} (not there yet: {', '.join(missing)})", None
         if part.step.transform is None:
             return reads, None
         try:
