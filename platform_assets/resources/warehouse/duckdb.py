@@ -116,10 +116,11 @@ class DuckDBWarehouse:
         with spooled(batches) as reader:
             if reader is None:
                 return 0
-            with self._file(tenant).transaction() as connection:
+            with self._file(tenant).open() as connection:
                 connection.register("incoming", reader)
                 try:
-                    return _insert(connection, physical(tenant, table), "SELECT * FROM incoming", {})
+                    with self._file(tenant).transaction():
+                        return _insert(connection, physical(tenant, table), "SELECT * FROM incoming", {})
                 finally:
                     connection.unregister("incoming")
 

@@ -47,14 +47,14 @@ _ALLOWED: Mapping[str, frozenset[str]] = {
     "timestamp with time zone": frozenset({"timestamp with time zone", "timestamp"}),
     "varchar": frozenset({"varchar", "uuid", "enum"}),
 }
-_CHECKED = frozenset({("decimal", "decimal"), ("date", "timestamp"), ("timestamp", "timestamp_ns")})
+_CHECKED = frozenset({("timestamp", "date"), ("timestamp_ns", "timestamp")})
 
 
 def insert_statement(connection: Connection, table: TableName, sql: str, values: Mapping[str, Any]) -> str:
     """``INSERT INTO table (…) SELECT … FROM (sql)``. NotFoundError without the table; RejectedError names every
     column that the table does not have or whose type does not fit."""
     wanted = _columns(connection, f"SELECT * FROM {table_identifier(table)} LIMIT 0", {})
-    given = _columns(connection, f"SELECT * FROM ({sql}) LIMIT 0", values)
+    given = _columns(connection, sql, values)
     targets = {name.lower(): (name, kind) for name, kind in wanted}
     problems = [
         reason

@@ -174,6 +174,8 @@ def translated(path: Path) -> Iterator[None]:
         raise
     except duckdb.Error as error:
         raise _translate(error, path) from error
+    except OSError as error:
+        raise RejectedError(f"{path}: {error.strerror}") from error
 
 
 def _translate(error: Exception, path: Path) -> PlatformError:

@@ -7,12 +7,12 @@ scan of the staging table finds them all. A failed check leaves the table as it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from platform_assets.engine.errors import DataError, NotFoundError, RejectedError
 from platform_assets.engine.names import TableName
-from platform_assets.engine.schema.model import Field, FieldType, Mode, Slice, TableSchema
+from platform_assets.engine.schema.model import Field, Mode, Slice, TableSchema
 from platform_assets.ports import SliceWrite, WriteResult
 from platform_assets.resources.warehouse.duckdb_file import Connection
 from platform_assets.resources.warehouse.duckdb_schema import identifier, read_table, table_identifier
@@ -125,8 +125,8 @@ def _require_inside(move: _Move, target: TableName, rows: Slice, inside: str, va
 def _require_values(
     connection: Connection, target: TableName, staging: TableName, schema: TableSchema
 ) -> None:
-    """REQUIRED inside a REPEATED STRUCT is looked for item by item."""
-    tests = [test for column in schema.fields for test in _null_tests((), column, "TRUE")]
+    """One scan counts the rows in which each REQUIRED column is missing, inside STRUCT and lists too."""
+    tests = [test for column in schema.fields for test in _missing(column, identifier(column.name), 0)]
     if not tests:
         return
     counts = connection.execute(
@@ -138,17 +138,22 @@ def _require_values(
         raise DataError(f"{target}: REQUIRED columns are NULL: {', '.join(wrong)} rows")
 
 
-def _null_tests(path: tuple[str, ...], column: Field, present: str) -> list[tuple[str, str]]:
-    """(column, condition of a missing value); a STRUCT's columns count only where the STRUCT is there."""
-    here = (*path, column.name)
-    name = identifier(*here)
-    tests = [(".".join(here), f"{present} AND {name} IS NULL")] if column.mode is Mode.REQUIRED else []
+def _missing(column: Field, value: str, depth: int) -> Iterator[tuple[str, str]]:
+    """(path, condition under which it is missing). A STRUCT's columns count only where the STRUCT is there; an item
+    of a list is never NULL, as BigQuery has it."""
+    item = f"item{depth}" if column.mode is Mode.REPEATED else value
+    inner = [
+        (f"{column.name}.{path}", sql)
+        for child in column.fields
+        for path, sql in _missing(child, f"{item}.{identifier(child.name)}", depth + 1)
+    ]
     if column.mode is Mode.REPEATED:
-        return [(f"{'.'.join(here)}[]", f"{present} AND len(list_filter({name}, lambda v: v IS NULL)) > 0")]
-    if column.type is FieldType.STRUCT:
-        for inner in column.fields:
-            tests += _null_tests(here, inner, f"{present} AND {name} IS NOT NULL")
-    return tests
+        for path, sql in [(f"{column.name}[]", f"{item} IS NULL"), *inner]:
+            yield path, f"len(list_filter({value}, lambda {item}: {sql})) > 0"
+        return
+    if column.mode is Mode.REQUIRED:
+        yield column.name, f"{value} IS NULL"
+    yield from ((path, f"({value} IS NOT NULL AND {sql})") for path, sql in inner)
 
 
 def _require_keys(move: _Move, target: TableName, write: SliceWrite) -> None:
