@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from platform_assets.assets.graph import Node, Part
 from platform_assets.engine.costs.functions import Slot, compute
@@ -15,11 +15,12 @@ from platform_assets.engine.ingestion.tabular import Openers, pull_columns
 from platform_assets.engine.ingestion.variables import slice_variables
 from platform_assets.engine.names import TableName
 from platform_assets.engine.schema.model import FieldType, Scalar
-from platform_assets.engine.sql.binding import bind
 from platform_assets.engine.sql.model import BoundSql
-from platform_assets.engine.sql.transform import Transform
 from platform_assets.engine.tenancy import Credential, TenantSpec
 from platform_assets.ports import HttpSources, QuerySources, Secret, SecretStore, SourceStores, Warehouse
+
+if TYPE_CHECKING:
+    from platform_assets.engine.sql.transform import Transform
 
 Typed = tuple[FieldType, Scalar]
 Tell = Callable[[str], None]
@@ -144,7 +145,10 @@ def transform_query(job: Job) -> BoundSql:
     return stamped(_bound(job, transform), _stamps(job))
 
 
-def _bound(job: Job, transform: Transform) -> BoundSql:
+def _bound(job: Job, transform: "Transform") -> BoundSql:
+    # Imported here: every process that loads definitions would pay for the SQL parser.
+    from platform_assets.engine.sql.binding import bind
+
     values = parameters(job)
     return bind(transform, job.tenant.tenant, {name: values[name] for name in transform.parameters})
 
