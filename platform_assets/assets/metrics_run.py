@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal, TypeAlias
 
+from platform_assets.assets.metrics_objects import MetricObjects
 from platform_assets.engine.errors import (
-    ConflictError,
-    NotFoundError,
     PlatformError,
     RetryableError,
 )
@@ -35,24 +34,18 @@ from platform_assets.engine.metrics.exposition import RunRecord
 from platform_assets.engine.metrics.failures import (
     ErrorCode,
     EvaluationError,
-    ManifestError,
     MetricError,
-    OutputWriteError,
     code_of,
     failing_as,
 )
 from platform_assets.engine.metrics.inputs import Inputs, locate
-from platform_assets.engine.metrics.layout import OutputLayout, output_layout, version_ts
+from platform_assets.engine.metrics.layout import OutputLayout, output_layout
 from platform_assets.engine.metrics.manifest import (
     Marker,
     OutputManifest,
     Outputs,
-    ReadBack,
     Written,
-    check_size,
     inputs_of,
-    parse_marker,
-    parse_output_manifest,
 )
 from platform_assets.engine.metrics.output import FILE_NAMES, Tally, encode, measured
 from platform_assets.engine.metrics.request import MetricRequest, RequestError, parse_request
@@ -198,14 +191,14 @@ class _Run:
         return outcome
 
     def _attempt(self) -> MetricOutcome:
-        layout = self._layout()
-        if marker := self._finished(layout):
-            return self._success(layout, marker, None)
+        objects = MetricObjects(self._store, self._layout())
+        if marker := objects.finished(self._request.run_id):
+            return self._success(objects, marker, None)
         self._publish(self._events.started())
         self._keep_record("started")
         with _Heartbeat(self._beat, self._settings.heartbeat_seconds):
-            manifest = self._produce(layout)
-        return self._success(layout, self._mark(layout, manifest), manifest)
+            manifest = self._produce(objects)
+        return self._success(objects, objects.mark(manifest), manifest)
 
     def _layout(self) -> OutputLayout:
         settings = self._settings
@@ -217,7 +210,7 @@ class _Run:
 
     # --- Computing -------------------------------------------------------------------------------------
 
-    def _produce(self, layout: OutputLayout) -> OutputManifest:
+    def _produce(self, objects: MetricObjects) -> OutputManifest:
         """Data and manifest of a new version, written and read again."""
         with _readers(self._readers, self._settings.read_threads) as readers:
             request = self._request
@@ -225,55 +218,37 @@ class _Run:
             files = locate(codes, request.inputs, request.datasets, self._store, readers)
             with Inputs(files, self._store, readers) as inputs:
                 self._inputs = inputs
-                version = self._free_version(layout)
-                written, tally = self._write_data(layout, version, inputs)
-        manifest = self._manifest(layout, version, written, tally, inputs)
-        self._write_manifest(layout, manifest)
-        self._verify(written)
+                manifest, written = self._write(objects, inputs)
+        objects.write_manifest(manifest)
+        objects.verify(written, self._settings.verify_bytes)
         return manifest
 
-    def _free_version(self, layout: OutputLayout) -> str:
-        now = self._clock()
-        with failing_as(OutputWriteError, "looking for a free version"):
-            while self._store.stat(layout.manifest(version_ts(now))):
-                now += timedelta(microseconds=1)
-        return version_ts(now)
-
-    def _write_data(self, layout: OutputLayout, version: str, inputs: Inputs) -> tuple[Written, Tally]:
+    def _write(self, objects: MetricObjects, inputs: Inputs) -> tuple[OutputManifest, Written]:
         form, tally = self._settings.output_format, Tally()
-        key = layout.data(version, FILE_NAMES[form])
-        rows = _evaluated(self._request, inputs)
-        encoded = encode(rows, tally, form, self._settings.compression)
-        # Evaluating and encoding in one thread, hashing and uploading in another: a large run uses two cores more.
-        large = inputs.rows_planned > _LARGE_ROWS
-        pieces = _Pieces(measured(ahead(encoded) if large else encoded, tally))
-        try:
-            with failing_as(OutputWriteError, f"writing {key!r}"):
-                self._store.put(key, pieces, if_absent=True)
-        except Exception:
-            # A store may dress up what its caller's iterator raised; what went wrong there is the reason.
-            if pieces.error:
-                raise pieces.error from None
-            raise
+        version = objects.free_version(self._clock())
+        key = objects.layout.data(version, FILE_NAMES[form])
+        encoded = encode(_evaluated(self._request, inputs), tally, form, self._settings.compression)
+        # Evaluating and encoding in one thread, hashing and uploading in another: worth it for large runs only.
+        pieces = ahead(encoded) if inputs.rows_planned > _LARGE_ROWS else encoded
+        objects.write_data(key, measured(pieces, tally))
         self._bytes_written = tally.byte_count
-        return Written(key, tally.byte_count, tally.sha256, tally.row_count, form), tally
+        written = Written(key, tally.byte_count, tally.sha256, tally.row_count, form)
+        outputs = Outputs(data_prefix=objects.layout.data_prefix(version), files=(FILE_NAMES[form],))
+        return self._manifest(version, outputs, tally, inputs), written
 
-    def _manifest(
-        self, layout: OutputLayout, version: str, written: Written, tally: Tally, inputs: Inputs
-    ) -> OutputManifest:
-        data_prefix = layout.data_prefix(version)
+    def _manifest(self, version: str, outputs: Outputs, tally: Tally, inputs: Inputs) -> OutputManifest:
         series = inputs_of(inputs.summaries)
         return OutputManifest(
             run_id=self._request.run_id,
             metric_code=self._request.metric_code,
             version_ts=version,
             created_at=self._clock(),
-            row_count=written.row_count,
-            outputs=Outputs(data_prefix=data_prefix, files=(written.key.removeprefix(f"{data_prefix}/"),)),
+            row_count=tally.row_count,
+            outputs=outputs,
             requested_at=self._request.requested_at or self._began,
-            format=written.format,
-            byte_count=written.byte_count,
-            sha256=written.sha256,
+            format=self._settings.output_format,
+            byte_count=tally.byte_count,
+            sha256=tally.sha256,
             null_count=tally.null_count,
             inf_count=tally.inf_count,
             duplicate_count=sum(one.duplicate_count for one in series),
@@ -281,69 +256,14 @@ class _Run:
             inputs=series,
         )
 
-    def _write_manifest(self, layout: OutputLayout, manifest: OutputManifest) -> None:
-        key, data = layout.manifest(manifest.version_ts), manifest.encode()
-        with failing_as(OutputWriteError, f"writing {key!r}"):
-            self._store.put(key, data, if_absent=True)
-        with failing_as(ManifestError, f"reading {key!r} again"):
-            found = self._store.get(key)
-        if found != data or parse_output_manifest(found, key) != parse_output_manifest(data, key):
-            raise ManifestError(f"{key!r} does not hold what was written")
-
-    def _verify(self, written: Written) -> None:
-        with failing_as(ManifestError, f"reading {written.key!r} again"):
-            info = self._store.stat(written.key)
-            check_size(written, info.size if info else None)
-            if written.byte_count > self._settings.verify_bytes:
-                return
-            back = ReadBack(written)
-            for start in range(0, written.byte_count, _PIECE_BYTES):
-                back.add(self._store.get_range(written.key, start, _PIECE_BYTES))
-            back.check()
-
-    # --- Publishing ------------------------------------------------------------------------------------
-
-    def _finished(self, layout: OutputLayout) -> Marker | None:
-        """What an earlier attempt at this run left, if it came to an end."""
-        key = layout.marker(self._request.run_id)
-        with failing_as(OutputWriteError, f"looking for {key!r}"):
-            data = _read(self._store, key)
-        marker = parse_marker(data) if data is not None else None
-        if marker is None or marker.output_manifest:
-            return marker
-        return self._old_marker(layout)
-
-    def _old_marker(self, layout: OutputLayout) -> Marker | None:
-        """The old worker's markers name no version; its last one may be the run's. Else the run is done anew."""
-        current, _ = self._current(layout)
-        if current is None or current.run_id != self._request.run_id:
-            return None
-        return _marker(layout, current)
-
-    def _mark(self, layout: OutputLayout, manifest: OutputManifest) -> Marker:
-        """Leave the marker. Where another attempt at the same run was faster, its version counts."""
-        key, marker = layout.marker(manifest.run_id), _marker(layout, manifest)
-        with failing_as(OutputWriteError, f"writing {key!r}"):
-            try:
-                self._store.put(key, marker.encode(), if_absent=True)
-            except ConflictError:
-                return self._replace_marker(key, marker)
-        return marker
-
-    def _replace_marker(self, key: str, marker: Marker) -> Marker:
-        """There is one already: another attempt's, or one of the old worker's, which says too little to keep."""
-        found = parse_marker(self._store.get(key))
-        if found and found.output_manifest:
-            return found
-        self._store.put(key, marker.encode())
-        return marker
+    # --- Telling ---------------------------------------------------------------------------------------
 
     def _success(
-        self, layout: OutputLayout, marker: Marker, manifest: OutputManifest | None
+        self, objects: MetricObjects, marker: Marker, manifest: OutputManifest | None
     ) -> MetricOutcome:
         """Move the alias if it is due, then say SUCCESS. ``manifest``: of what this attempt computed."""
         version, key, rows = marker.version_ts or "", marker.output_manifest or "", marker.row_count or 0
-        moved = self._move_alias(layout, key)
+        moved = objects.move_alias(key)
         self._publish(self._events.succeeded(version, key, rows))
         _log.info(
             "metric run succeeded", extra=self._log_fields | {"version_ts": version, "alias_moved": moved}
@@ -360,40 +280,6 @@ class _Run:
             alias_moved=moved,
             record=self._keep_record("succeeded") if manifest else None,
         )
-
-    def _move_alias(self, layout: OutputLayout, key: str) -> bool:
-        """``current/manifest.json`` := the version's manifest, unless it is of a newer request already."""
-        with failing_as(OutputWriteError, f"moving {layout.current!r}"):
-            data = _read(self._store, key)
-            if data is None:  # removed since the run finished, by a retention rule
-                return False
-            manifest = parse_output_manifest(data, key)
-            for _ in range(_ALIAS_TRIES):
-                current, etag = self._current(layout)
-                if current and current.order >= manifest.order:
-                    return False
-                if self._replace_alias(layout.current, data, etag):
-                    return True
-        raise OutputWriteError(f"{layout.current!r} is moved by others all the time", retryable=True)
-
-    def _replace_alias(self, key: str, data: bytes, etag: str | None) -> bool:
-        try:
-            self._store.put(key, data, if_absent=etag is None, if_match=etag)
-        except ConflictError:
-            return False
-        return True
-
-    def _current(self, layout: OutputLayout) -> tuple[OutputManifest | None, str | None]:
-        """What the alias shows and the etag to replace it by; (None, etag) for content that is no manifest."""
-        # The etag first: if the alias moves in between, replacing it by the older etag fails, as it must.
-        info = self._store.stat(layout.current)
-        data = _read(self._store, layout.current) if info else None
-        try:
-            manifest = parse_output_manifest(data, layout.current) if data is not None else None
-        except ManifestError as error:
-            _log.warning("the alias is no manifest and will be replaced: %s", error)
-            manifest = None
-        return manifest, info.etag if info else None
 
     def _failure(self, error: Exception) -> MetricOutcome:
         code = code_of(error)
@@ -483,21 +369,6 @@ class _Heartbeat:
         self._thread.join()
 
 
-class _Pieces:
-    """An iterator that remembers what it raised."""
-
-    def __init__(self, pieces: Iterable[bytes]) -> None:
-        self._pieces = pieces
-        self.error: BaseException | None = None
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            yield from self._pieces
-        except Exception as error:
-            self.error = error
-            raise
-
-
 def _evaluated(request: MetricRequest, inputs: Inputs) -> Iterator[Chunk]:
     with failing_as(EvaluationError, "evaluating"):
         yield from evaluate(request.expression, inputs.sources)
@@ -514,23 +385,6 @@ def _readers(given: Executor | None, threads: int) -> Iterator[Executor]:
         yield executor
     finally:
         executor.shutdown(cancel_futures=True)
-
-
-def _marker(layout: OutputLayout, manifest: OutputManifest) -> Marker:
-    key = layout.manifest(manifest.version_ts)
-    return Marker(
-        run_id=manifest.run_id,
-        version_ts=manifest.version_ts,
-        output_manifest=key,
-        row_count=manifest.row_count,
-    )
-
-
-def _read(store: ObjectStore, key: str) -> bytes | None:
-    try:
-        return store.get(key)
-    except NotFoundError:
-        return None
 
 
 def _may_pass(error: Exception) -> bool:
