@@ -46,6 +46,10 @@ test: $(STAMP) ## Lint, types, configuration and all tests
 	$(BIN)/platform-assets schema generate --check
 	$(BIN)/python -m pytest
 
+.PHONY: snapshot
+snapshot: $(STAMP) ## Accept the asset graph as it is now
+	$(BIN)/python -m platform_assets_tests.assets.snapshot
+
 .PHONY: bench
 bench: $(STAMP) ## Measurements side by side with what users would pick instead
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements-bench.lock

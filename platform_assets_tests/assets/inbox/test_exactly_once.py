@@ -109,3 +109,59 @@ def test_order_within_a_group_holds_through_failures_and_deaths(data: st.DataObj
         made = [id_ for id_ in rig.effects.order if groups[id_] == group]
         assert made == sorted(id_ for id_ in groups if groups[id_] == group)
     assert not rig.dead()
+
+
+def _filled() -> tuple[Rig, dict[str, tuple[str, bytes]]]:
+    rig, sent = Rig(), dict[str, tuple[str, bytes]]()
+    for number, kind in enumerate(
+        ("good", "malformed", "good", "unknown", "data", "good", "good", "good", "good")
+    ):
+        send(rig, sent, kind, PARTITIONS[number % 2])
+    return rig, sent
+
+
+def _all_accounted_for(rig: Rig, sent: dict[str, tuple[str, bytes]]) -> None:
+    good = {id_ for id_, (kind, _) in sent.items() if kind == "good"}
+    assert set(rig.effects.made) == good
+    assert set(rig.dead()) == set(sent) - good
+
+
+def test_a_tick_may_die_before_any_operation() -> None:
+    number, died = 0, True
+    while died:
+        number, died = number + 1, False
+        rig, sent = _filled()
+        with at_operation(rig, number, kill):
+            try:
+                rig.tick()
+            except Killed:
+                died = True
+        rig.drain()
+        _all_accounted_for(rig, sent)
+    assert number > 12  # a tick of two batches: pulls, dead letters, batches, names of parts, acks, listings
+
+
+def test_a_run_may_die_before_any_operation() -> None:
+    number, died = 0, True
+    while died:
+        number, died = number + 1, False
+        rig, sent = _filled()
+        rig.tick()
+        with at_operation(rig, number, kill):
+            try:
+                rig.apply(PARTITIONS[0])
+            except Killed:
+                died = True
+        rig.drain()
+        _all_accounted_for(rig, sent)
+    assert number > 12  # lease, listing, reading, effects, state, dead letter, history, pause
+
+
+def test_a_second_run_may_overtake_the_first_before_any_operation() -> None:
+    for number in range(1, 25):
+        rig, sent = _filled()
+        rig.tick()
+        with at_operation(rig, number, lambda rig=rig: rig.apply(PARTITIONS[0])):  # type: ignore[misc]
+            rig.apply(PARTITIONS[0])
+        rig.drain()
+        _all_accounted_for(rig, sent)

@@ -1,0 +1,144 @@
+"""Jobs, schedules, sensors and the shape of the asset graph."""
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+
+import dagster as dg
+import pytest
+
+from platform_assets.assets.dead_runs import complete_rows
+from platform_assets.assets.history import merge_rows
+from platform_assets.assets.keys import SliceKey, complete_days, range_tags
+from platform_assets.instance.run_coordinator import tenant_of
+from platform_assets_tests.assets.conftest import Location
+from platform_assets_tests.assets.snapshot import SNAPSHOT, graph_of
+
+
+def test_the_asset_graph_is_the_one_that_was_reviewed(location: Location) -> None:
+    """After a wanted change: ``make snapshot`` writes the file; review it in the diff."""
+    assert graph_of(location.module.defs) == json.loads(SNAPSHOT.read_text())
+
+
+def test_every_scheduled_pipeline_has_a_job_and_a_schedule_from_its_cron(location: Location) -> None:
+    pipelines = location.module.configuration.pipelines
+    wanted = {name: p.spec.schedule for name, p in pipelines.items() if p.spec.schedule}
+    schedules = {s.job_name: s for s in location.module.defs.schedules}
+    assert set(schedules) == set(wanted)
+    for name, schedule in wanted.items():
+        assert schedules[name].cron_schedule == schedule.cron
+        assert schedules[name].execution_timezone == schedule.timezone
+        assert (
+            schedules[name].default_status is dg.DefaultScheduleStatus.STOPPED
+        )  # local: nothing starts by itself
+
+
+def test_a_tick_asks_for_every_tenants_last_complete_days(location: Location) -> None:
+    repository = location.module.defs.get_repository_def()
+    schedule = repository.get_schedule_def("openai_costs_schedule")
+    lookback = location.module.configuration.pipelines["openai_costs"].spec.lookback_days
+    tick = datetime(2026, 11, 10, 6, tzinfo=UTC)
+    context = dg.build_schedule_context(scheduled_execution_time=tick, repository_def=repository)
+    requests = schedule.evaluate_tick(context).run_requests
+    first, last = complete_days(date(2026, 11, 10), lookback)
+    assert last == date(2026, 11, 9)
+    assert {r.tags["tenant"] for r in requests} == {"acme1281", "globex"}
+    for request in requests:
+        assert request.tags.items() >= range_tags(first, last, request.tags["tenant"]).items()
+        assert request.tags["tenant"] in request.run_key
+
+
+def test_what_a_tick_asks_for_runs(location: Location) -> None:
+    first, last = date(2026, 6, 1), date(2026, 6, 2)
+    job = location.module.defs.resolve_job_def("openai_costs")
+    run = job.execute_in_process(
+        instance=location.instance,
+        tags=range_tags(first, last, "globex"),
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
+    days = {
+        e.partition for e in run.get_asset_materialization_events() if e.asset_key.path[-1] == "daily_spend"
+    }
+    assert days == {"2026-06-01|globex", "2026-06-02|globex"}
+
+
+def test_a_new_tenant_is_a_file(own_location: Callable[[], Location]) -> None:
+    before = own_location()
+    tenant = (before.configs / "tenants" / "globex.yml").read_text()
+    (before.configs / "tenants" / "initech.yml").write_text(tenant.replace("globex", "initech"))
+    after = own_location()
+    assert (
+        "initech" in after.module.partitions.get_partitions_def_for_dimension("tenant").get_partition_keys()
+    )
+
+
+def test_a_new_pipeline_is_a_folder(own_location: Callable[[], Location]) -> None:
+    before = own_location()
+    folder = before.configs / "pipelines" / "openai" / "cost"
+    shutil.copytree(folder / "openai_costs", folder / "openai_costs_again")
+    for file in (folder / "openai_costs_again").iterdir():
+        text = (
+            file.read_text()
+            .replace("openai_costs", "openai_costs_again")
+            .replace("raw_openai.costs", "raw_openai.again")
+        )
+        file.write_text(text)
+    after = own_location()
+    assert (
+        dg.AssetKey(["raw_openai", "again"]) in after.module.defs.resolve_asset_graph().get_all_asset_keys()
+    )
+    assert set(graph_of(after.module.defs)) - set(graph_of(before.module.defs)) == {"raw_openai/again"}
+
+
+@pytest.mark.parametrize(
+    ("tags", "tenant"),
+    [
+        ({"dagster/partition": "2026-01-31|acme1281", "dagster/partition/tenant": "acme1281"}, "acme1281"),
+        (range_tags(date(2026, 1, 1), date(2026, 1, 9), "globex"), "globex"),
+        (
+            {
+                "dagster/asset_partition_range_start": "2026-01-01|acme1281",
+                "dagster/asset_partition_range_end": "2026-01-09|globex",
+            },
+            "several",
+        ),
+        ({}, None),
+        ({"dagster/asset_partition_range_start": "x", "dagster/asset_partition_range_end": "y"}, None),
+    ],
+)
+def test_every_queued_run_says_whose_it_is(tags: dict[str, str], tenant: str | None) -> None:
+    assert tenant_of(tags) == tenant
+
+
+def test_a_run_that_died_is_completed_once(location: Location) -> None:
+    spec = location.module.configuration.metadata_tables["pipeline_runs"]
+    warehouse = location.module.defs.resources["warehouse"].adapter()
+    began = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    row = {
+        "pipeline_logging_id": "dead",
+        "tenant_id": "acme1281",
+        "pipeline_id": "openai_costs",
+        "run_date": date(2026, 4, 30),
+        "status": "RUNNING",
+        "start_time": began,
+        "ingestion_date": began.date(),
+    }
+    merge_rows(warehouse, "acme1281", spec, [row], "token")
+    ended = datetime(2026, 5, 1, 12, 1, tzinfo=UTC)
+
+    def complete() -> int:
+        return complete_rows(warehouse, "acme1281", spec, "dead", "FAILED", "killed", ended)
+
+    assert complete() == 1
+    assert complete() == 0
+    [found] = [
+        r for r in location.rows("acme1281", "metadata.pipeline_runs") if r["pipeline_logging_id"] == "dead"
+    ]
+    assert (found["status"], found["error_message"], found["duration_ms"]) == ("FAILED", "killed", 60_000)
+
+
+def test_partition_keys_are_read_as_they_are_written() -> None:
+    key = SliceKey(date(2026, 1, 31), "acme1281")
+    assert SliceKey.parse(str(key)) == key
+    assert sorted([SliceKey(date(2026, 1, 2), "a"), SliceKey(date(2026, 1, 1), "b")])[0].tenant == "b"
