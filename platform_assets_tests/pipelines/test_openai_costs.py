@@ -123,8 +123,8 @@ def test_two_credentials_live_side_by_side(bench):
 AMOUNTS = st.decimals("-1000000", "1000000", places=16)
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.tuples(AMOUNTS, st.sampled_from(["usd", "EUR", "inr"])), max_size=20))
+@settings(max_examples=4, deadline=None)
+@given(st.lists(st.tuples(AMOUNTS, st.sampled_from(["usd", "EUR", "inr"])), min_size=1, max_size=60))
 def test_every_total_agrees_to_the_last_digit(tmp_path_factory, charges):
     bench = Bench(tmp_path_factory.mktemp("warehouse"))
     focus(bench, *(charge(amount, amount_currency=currency) for amount, currency in charges))
