@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from platform_assets.engine.errors import ConflictError, NotFoundError
+from platform_assets.engine.metrics.ahead import ahead
 from platform_assets.engine.metrics.failures import ManifestError, OutputWriteError, failing_as
 from platform_assets.engine.metrics.layout import OutputLayout, version_ts
 from platform_assets.engine.metrics.manifest import (
@@ -76,9 +77,10 @@ class MetricObjects:
                 self._compare(written)
 
     def _compare(self, written: Written) -> None:
-        back = ReadBack(written)
-        for start in range(0, written.byte_count, _PIECE_BYTES):
-            back.add(self._store.get_range(written.key, start, _PIECE_BYTES))
+        back, starts = ReadBack(written), range(0, written.byte_count, _PIECE_BYTES)
+        pieces = (self._store.get_range(written.key, start, _PIECE_BYTES) for start in starts)
+        for piece in ahead(pieces, 2) if len(starts) > 1 else pieces:
+            back.add(piece)
         back.check()
 
     # --- Markers ---------------------------------------------------------------------------------------

@@ -348,6 +348,28 @@ def test_wrong_statistics_are_noticed(store: MemoryStore, executor: ThreadPoolEx
         parquet_file._time_bounds = real
 
 
+def test_equal_time_columns_are_decoded_once_and_almost_equal_ones_are_not_mixed_up(
+    store: MemoryStore, executor: ThreadPoolExecutor
+) -> None:
+    count = 150_000
+    hours = np.arange(count) * HOUR
+    moved = hours.copy()
+    moved[70_000] += 1
+    values = pa.array(np.arange(count, dtype=float))
+    options = {"row_group_size": 75_000, "use_dictionary": False, "compression": "none"}
+    files = {
+        f"{code}/data.parquet": parquet(code, pa.array(times).cast(pa.timestamp("ns")), values, **options)
+        for code, times in {"A": hours, "B": hours, "C": moved}.items()
+    }
+    put_dataset(store, files, ["A", "B", "C"])
+    found, _ = read(store, executor, "A", "B", "C")
+    times = {code: np.concatenate([c.times for c in chunks]) for code, chunks in found.items()}
+    assert (times["A"] == hours).all()
+    assert (times["B"] == hours).all()
+    assert (times["C"] == moved).all()
+    assert all(np.shares_memory(a.times, b.times) for a, b in zip(found["A"], found["B"], strict=True))
+
+
 # --- Properties -----------------------------------------------------------------------------------------------
 
 ROWS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 99), st.sampled_from("AB")), max_size=40)
