@@ -129,9 +129,18 @@ def test_a_held_file_is_an_error_that_names_file_and_holder(
     assert f"process {holder.pid}" in str(caught.value)
 
 
-def test_a_held_file_is_waited_for(holder: subprocess.Popen[str], warehouse: DuckDBWarehouse) -> None:
+def test_a_held_file_is_waited_for(
+    holder: subprocess.Popen[str], warehouse: DuckDBWarehouse, folder: Path
+) -> None:
     assert holder.stdin is not None
     threading.Timer(0.3, holder.stdin.close).start()
+    assert warehouse.describe(TENANT, SPEC.name) == SPEC.schema
+    assert not (folder / "acme1281.duckdb.wanted").exists()
+
+
+def test_a_killed_process_that_waited_keeps_nobody_out(warehouse: DuckDBWarehouse, folder: Path) -> None:
+    warehouse.ensure_table(TENANT, SPEC)
+    (folder / "acme1281.duckdb.wanted").touch()
     assert warehouse.describe(TENANT, SPEC.name) == SPEC.schema
 
 
