@@ -44,7 +44,9 @@ def _gcs_store(request: pytest.FixtureRequest, folder: Path) -> ObjectStore:
     settings = GcsObjectStoreSettings(
         endpoint=endpoint, bucket=bucket, prefix="home/of tests", part_bytes=2**20, page_size=100
     )
-    return GcsObjectStore(settings)
+    store = GcsObjectStore(settings)
+    request.addfinalizer(lambda: store._bucket.client.close())
+    return store
 
 
 # gcp-storage-emulator has neither preconditions nor paging; ours stand in, hence the name.

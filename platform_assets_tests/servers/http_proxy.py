@@ -49,6 +49,7 @@ class _Fault:
     after_effect: bool
     seconds: float
     half: bool
+    content_type: str
 
 
 @dataclass
@@ -73,12 +74,24 @@ class HttpProxy:
         after_effect: bool = False,
         seconds: float = 0.0,
         half: bool = False,
+        content_type: str = "text/xml",
     ) -> None:
-        """Answer ``status`` with ``answer`` (JSON, or bytes as they are), or cut the connection where there is no
+        """Answer ``status`` with ``answer`` (JSON, or bytes of ``content_type``), or cut the connection where there is no
         status. ``skip`` lets so many fitting requests pass first; ``after_effect`` sends the request on before the
         fault; ``half`` cuts the real answer in the middle of its body."""
         self.faults.append(
-            _Fault(method, re.compile(path), times, skip, status, answer, after_effect, seconds, half)
+            _Fault(
+                method,
+                re.compile(path),
+                times,
+                skip,
+                status,
+                answer,
+                after_effect,
+                seconds,
+                half,
+                content_type,
+            )
         )
 
     def sent(self, method: str, path: str) -> list[Exchange]:
@@ -142,7 +155,7 @@ def _handler(proxy: HttpProxy) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 self.connection.close()
             elif isinstance(fault.answer, bytes):
-                self.answer(fault.status, {"Content-Type": "text/xml"}, fault.answer)
+                self.answer(fault.status, {"Content-Type": fault.content_type}, fault.answer)
             else:
                 self.answer(
                     fault.status, {"Content-Type": "application/json"}, json.dumps(fault.answer).encode()

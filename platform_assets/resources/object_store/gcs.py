@@ -61,7 +61,7 @@ class GcsObjectStore:
         options = self._options(retry=generation is None) | {"if_generation_match": generation}
         parts = parts_of(data, self.settings.part_bytes)
         first, second = next(parts), next(parts, None)
-        with self._translated(key):
+        with _translated(f"object {key!r}"):
             if second is None:
                 blob.upload_from_string(first, content_type="application/octet-stream", **options)
             else:
@@ -71,7 +71,7 @@ class GcsObjectStore:
 
     def get(self, key: str) -> bytes:
         blob = self._blob(key)
-        with self._translated(key):
+        with _translated(f"object {key!r}"):
             return bytes(blob.download_as_bytes(raw_download=True, **self._options()))
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
@@ -80,7 +80,7 @@ class GcsObjectStore:
         if start < 0 or length < 0:
             raise DataError(f"object {key!r}: no range of {length} bytes at {start}")
         blob, end = self._blob(key), start + max(length, 1) - 1
-        with self._translated(key):
+        with _translated(f"object {key!r}"):
             try:
                 data = blob.download_as_bytes(start=start, end=end, raw_download=True, **self._options())
             except RequestRangeNotSatisfiable:  # it starts past the end
@@ -90,7 +90,7 @@ class GcsObjectStore:
     def stat(self, key: str) -> ObjectInfo | None:
         blob = self._blob(key)
         try:
-            with self._translated(key):
+            with _translated(f"object {key!r}"):
                 blob.reload(**self._options())
         except NotFoundError:
             return None
@@ -121,13 +121,16 @@ class GcsObjectStore:
         settings = self.settings
         with translated(f"bucket {settings.bucket!r}"):
             if settings.endpoint is None:
-                return storage.Client(project=settings.project).bucket(settings.bucket)
-            client = storage.Client(
-                project=settings.project or "emulator",
-                credentials=AnonymousCredentials(),
-                client_options={"api_endpoint": settings.endpoint},
-            )
-            return client.bucket(settings.bucket)
+                client = storage.Client(project=settings.project)
+            else:
+                client = storage.Client(
+                    project=settings.project or "emulator",
+                    credentials=AnonymousCredentials(),
+                    client_options={"api_endpoint": settings.endpoint},
+                )
+        # It fetches the bucket's metadata behind our back, for traces only, with a right that we need not have.
+        client._bucket_metadata_cache = None
+        return client.bucket(settings.bucket)
 
     def _blob(self, key: str) -> Any:
         return self._bucket.blob(self._prefix + check_key(key))
@@ -135,21 +138,11 @@ class GcsObjectStore:
     def _options(self, retry: bool = True) -> dict[str, Any]:
         from google.cloud.storage.retry import DEFAULT_RETRY
 
-        wait = DEFAULT_RETRY.with_timeout(self.settings.deadline_seconds) if retry else None
-        return {"timeout": self.settings.timeout_seconds, "retry": wait}
-
-    @contextmanager
-    def _translated(self, key: str) -> Iterator[None]:
-        from google.cloud.storage.exceptions import DataCorruption
-
-        with translated(f"object {key!r}"):
-            try:
-                yield
-            except DataCorruption as error:
-                raise RetryableError(f"object {key!r}: {error}", effect_unknown=True) from error
+        again = DEFAULT_RETRY.with_timeout(self.settings.deadline_seconds).with_delay(initial=0.2)
+        return {"timeout": self.settings.timeout_seconds, "retry": again if retry else None}
 
     def _list(self, prefix: str, start_after: str) -> Iterator[ObjectInfo]:
-        with translated(f"list {prefix!r} in bucket {self.settings.bucket!r}"):
+        with _translated(f"list {prefix!r} in bucket {self.settings.bucket!r}"):
             blobs = self._bucket.client.list_blobs(
                 self._bucket,
                 prefix=prefix,
@@ -167,13 +160,40 @@ class GcsObjectStore:
 
         what = f"objects in bucket {self.settings.bucket!r}"
         batch = self._bucket.client.batch(raise_exception=False)
-        with translated(what), batch:
+        with _translated(what), batch:
             for blob in blobs:
                 blob.delete(timeout=self.settings.timeout_seconds)
         for answer in batch._responses:  # a batch answers 200 also where some of its parts failed
             if answer.status_code >= 400 and answer.status_code != 404:
                 error = from_http_response(answer)
                 raise (translate(error, what) or error) from error
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    with translated(what):
+        try:
+            yield
+        except Exception as error:
+            plain = _plain(error, what)
+            if plain is error:
+                raise
+            raise plain from error
+
+
+def _plain(error: BaseException, what: str) -> BaseException:
+    """The storage client's own exceptions, which the other Google clients do not have, in their common form."""
+    from google.api_core.exceptions import RetryError, from_http_response
+    from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
+    from urllib3.exceptions import HTTPError
+
+    if isinstance(error, RetryError) and error.cause:
+        return _plain(error.cause, what)
+    if isinstance(error, InvalidResponse):
+        return from_http_response(error.response)
+    if isinstance(error, DataCorruption | HTTPError):
+        return RetryableError(f"{what}: {error}", effect_unknown=True)
+    return error
 
 
 class _Reader:
