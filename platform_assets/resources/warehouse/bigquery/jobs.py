@@ -49,7 +49,9 @@ _KINDS: Mapping[str, type[PlatformError]] = {
 }
 # Said by the text alone; the reason beside it is the general "invalidQuery" or "quotaExceeded".
 _PASSING = re.compile(
-    r"aborted due to concurrent update|Could not serialize access|Too many DML statements outstanding", re.I
+    r"aborted due to concurrent update|Could not serialize access|Too many DML statements outstanding"
+    r"|Failed to commit DuckLake transaction",  # the emulator's words for the first
+    re.I,
 )
 _BYTES = re.compile(r"exceeded limit for bytes billed", re.I)
 _DATA = re.compile(
