@@ -1,6 +1,6 @@
 """What the embedded warehouse costs: an operation, a slice of 100,000 rows, and waiting for another process.
 
-python -m platform_assets_tests.benchmarks.duckdb_warehouse
+python -m platform_assets_tests.benchmarks.bench_warehouse
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ HAMMER = """
 import sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from platform_assets_tests.benchmarks.duckdb_warehouse import *
+from platform_assets_tests.benchmarks.bench_warehouse import *
 with opened(Path(sys.argv[1])) as warehouse, ThreadPoolExecutor(4) as pool:
     end = time.monotonic() + float(sys.argv[2])
     batch = rows(2000)
