@@ -41,25 +41,25 @@ TENANT = TenantSpec(tenant="acme1281", display_name="Acme", fiscal_year_start_mo
 
 
 @cache
-def configuration() -> Configuration:
-    """The reviewed configuration, read once."""
-    return load(CONFIGS, deployment="local", environment={}, today=NOW.date())
+def configuration(root: Path = CONFIGS) -> Configuration:
+    """The reviewed configuration (or another folder's), read once."""
+    return load(root, deployment="local", environment={}, today=NOW.date())
 
 
 @cache
-def nodes() -> dict[TableName, Node]:
-    return {node.table: node for node in build_nodes(configuration().pipelines)}
+def nodes(root: Path = CONFIGS) -> dict[TableName, Node]:
+    return {node.table: node for node in build_nodes(configuration(root).pipelines)}
 
 
-def step(pipeline: str, name: str) -> ResolvedStep:
-    return next(s for s in configuration().pipelines[pipeline].steps if s.spec.step_id == name)
+def step(pipeline: str, name: str, root: Path = CONFIGS) -> ResolvedStep:
+    return next(s for s in configuration(root).pipelines[pipeline].steps if s.spec.step_id == name)
 
 
 class Bench:
     """One tenant's warehouse below a folder. ``provider_url`` is where every provider's API answers."""
 
-    def __init__(self, folder: Path, tenant: TenantSpec = TENANT) -> None:
-        self.folder, self.tenant = folder, tenant
+    def __init__(self, folder: Path, tenant: TenantSpec = TENANT, root: Path = CONFIGS) -> None:
+        self.folder, self.tenant, self.root = folder, tenant, root
         self.provider_url = ""
         self.warehouse = DuckDBWarehouse(DuckDBSettings(folder=folder / "warehouse"), clock=lambda: NOW)
         self.stats: PullStats | None = None
@@ -71,9 +71,9 @@ class Bench:
     ) -> list[CheckOutcome]:
         """Fill, audit and publish a step's slice as a run would; returns its checks. A month's slice is named by its
         first day. ``parameters`` are the credential's; ``stats`` are the pull's."""
-        resolved = step(pipeline, name)
+        resolved = step(pipeline, name, self.root)
         job = self._job(resolved, day, credential if resolved.spec.type == "ingest" else None, parameters)
-        provider = configuration().providers.get(resolved.provider)
+        provider = configuration(self.root).providers.get(resolved.provider)
 
         def filled(staging: TableName) -> None:
             self.stats = fill(job, staging, provider, lambda text: None)
@@ -84,7 +84,7 @@ class Bench:
         self, pipeline: str, name: str, day: date, rows: Sequence[dict[str, Any]], credential: str = "default"
     ) -> list[CheckOutcome]:
         """Publish an ingest step's slice from rows (column → value) instead of its source."""
-        job = self._job(step(pipeline, name), day, credential, {})
+        job = self._job(step(pipeline, name, self.root), day, credential, {})
         schema = arrow_schema(job.node.spec.schema)
         full = [{**row, **job.standard.columns()} for row in rows]
         batch = pa.RecordBatch.from_pylist(full, schema=schema)
@@ -94,11 +94,13 @@ class Bench:
         who = credential and Credential(
             id=credential, provider=resolved.provider, secret="key", parameters=parameters
         )
-        node, part = nodes()[resolved.table.name], Part(resolved, who or None)
+        node, part = nodes(self.root)[resolved.table.name], Part(resolved, who or None)
         return Job(self._doors(), node, part, self.tenant, day, RUN, NOW)
 
     def _doors(self) -> Doors:
-        urls = dict.fromkeys(configuration().providers, self.provider_url) if self.provider_url else {}
+        urls = (
+            dict.fromkeys(configuration(self.root).providers, self.provider_url) if self.provider_url else {}
+        )
         environment = {f"PLATFORM_SECRET__{self.tenant.tenant.upper()}__KEY": SECRET}
         return Doors(
             self.warehouse,
