@@ -6,7 +6,7 @@ Missing rows (NULL, NaN) are neither; ``mostly`` is the share of the non-missing
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -21,7 +21,7 @@ from platform_assets.engine.quality.expectation import (
 from platform_assets.engine.quality.model import Facts, Judgement
 from platform_assets.engine.quality.ranges import range_complaints
 from platform_assets.engine.quality.regex import regex_problem
-from platform_assets.engine.quality.values import EQUATABLE, NUMBERS, ORDERED, Value, coerce
+from platform_assets.engine.quality.values import EQUATABLE, ORDERED, Value, coerce
 from platform_assets.engine.schema.model import FieldType, TableSchema
 
 if TYPE_CHECKING:
@@ -244,173 +244,3 @@ class MatchRegex(OnePattern):
 class NotMatchRegex(OnePattern):
     def unexpected(self, on: Scope) -> Expr:
         return self.found(on)[0]
-
-
-class ManyPatterns(Patterned):
-    regex_list: Annotated[tuple[str, ...], Field(min_length=1)]
-
-    def patterns(self) -> tuple[tuple[str, str], ...]:
-        return tuple(("regex_list", regex) for regex in self.regex_list)
-
-
-@kind("expect_column_values_to_match_regex_list")
-class MatchRegexList(ManyPatterns):
-    """``match_on``: any or all of the patterns."""
-
-    match_on: Literal["any", "all"] = "any"
-
-    def unexpected(self, on: Scope) -> Expr:
-        return on.negate(on.combine(self.found(on), self.match_on))
-
-
-@kind("expect_column_values_to_not_match_regex_list")
-class NotMatchRegexList(ManyPatterns):
-    """None of the patterns."""
-
-    def unexpected(self, on: Scope) -> Expr:
-        return on.combine(self.found(on), "any")
-
-
-class Liked(ColumnMap):
-    """SQL LIKE: ``%`` any text, ``_`` one character; ``escape`` names a character that makes them literal.
-    Without ``escape`` no character is special, a backslash included."""
-
-    accepts: ClassVar[Types] = TEXT
-
-    escape: Annotated[str, Field(min_length=1, max_length=1)] | None = None
-
-    def likes(self) -> tuple[str, ...]:
-        raise NotImplementedError
-
-    def found(self, on: Scope) -> list[Expr]:
-        return [on.like(on.column(self.column), pattern, self.escape) for pattern in self.likes()]
-
-
-class OneLike(Liked):
-    like_pattern: str
-
-    def likes(self) -> tuple[str, ...]:
-        return (self.like_pattern,)
-
-
-@kind("expect_column_values_to_match_like_pattern")
-class MatchLike(OneLike):
-    def unexpected(self, on: Scope) -> Expr:
-        return on.negate(self.found(on)[0])
-
-
-@kind("expect_column_values_to_not_match_like_pattern")
-class NotMatchLike(OneLike):
-    def unexpected(self, on: Scope) -> Expr:
-        return self.found(on)[0]
-
-
-class ManyLikes(Liked):
-    like_pattern_list: Annotated[tuple[str, ...], Field(min_length=1)]
-
-    def likes(self) -> tuple[str, ...]:
-        return self.like_pattern_list
-
-
-@kind("expect_column_values_to_match_like_pattern_list")
-class MatchLikeList(ManyLikes):
-    """``match_on``: any or all of the patterns."""
-
-    match_on: Literal["any", "all"] = "any"
-
-    def unexpected(self, on: Scope) -> Expr:
-        return on.negate(on.combine(self.found(on), self.match_on))
-
-
-@kind("expect_column_values_to_not_match_like_pattern_list")
-class NotMatchLikeList(ManyLikes):
-    """None of the patterns."""
-
-    def unexpected(self, on: Scope) -> Expr:
-        return on.combine(self.found(on), "any")
-
-
-# --- Rows against the whole column ------------------------------------------------------------------------------
-
-
-@kind("expect_column_values_to_be_unique")
-class Unique(ColumnMap):
-    """No value occurs twice; every row of a repeated value is unexpected."""
-
-    accepts: ClassVar[Types] = EQUATABLE
-
-    def measures(self, on: Scope) -> Measures:
-        repeated = on.over.repeated_rows([self.column], [on.present(self.column)])
-        return {"rows": on.rows(), "known": on.count_known(self.column), "unexpected": repeated}
-
-    def unexpected(self, on: Scope) -> Expr:
-        return on.over.is_repeated(self.column)
-
-
-class AgainstColumn(ColumnMap):
-    """Values against statistics of their own column, which are subqueries of the same query."""
-
-    accepts: ClassVar[Types] = NUMBERS
-
-    def measures(self, on: Scope) -> Measures:
-        unexpected = on.over.count_over([self.unexpected(on)])
-        return {"rows": on.rows(), "known": on.count_known(self.column), "unexpected": unexpected}
-
-
-@kind("expect_column_value_z_scores_to_be_less_than")
-class ZScore(AgainstColumn):
-    """(value - mean) / standard deviation < ``threshold``; ``double_sided`` compares its absolute value.
-    A column without spread (one value, all equal, or an infinity among them) has no unexpected rows."""
-
-    threshold: float
-    double_sided: bool = False
-
-    def unexpected(self, on: Scope) -> Expr:
-        score = on.over.z_score(self.column)
-        limit = abs(self.threshold) if self.double_sided else self.threshold
-        return on.at_least(on.absolute(score) if self.double_sided else score, limit)
-
-
-@kind("expect_column_values_to_not_be_outliers")
-class NotOutliers(AgainstColumn):
-    """``iqr``: within ``multiplier`` interquartile ranges of the quartiles; ``std``: nearer to the mean than
-    ``multiplier`` standard deviations. A column that offers no such window has no outliers."""
-
-    method: Literal["iqr", "std"] = "iqr"
-    multiplier: Annotated[float, Field(gt=0)] = 1.5
-
-    def unexpected(self, on: Scope) -> Expr:
-        if self.method == "iqr":
-            return on.over.outside_quartiles(self.column, self.multiplier)
-        return on.at_least(on.absolute(on.over.z_score(self.column)), self.multiplier)
-
-
-class Sequenced(ColumnMap):
-    """Values in the order of ``order_by``: a table has no order of its own, so it must be named."""
-
-    accepts: ClassVar[Types] = ORDERED
-    column_arguments: ClassVar[tuple[str, ...]] = ("column", "order_by")
-    row_wise: ClassVar[bool] = False
-    # The relation to the value before it that is wrong: (strictly, otherwise).
-    wrong: ClassVar[tuple[str, str]]
-
-    strictly: bool | None = None
-    order_by: Annotated[tuple[str, ...], Field(min_length=1)]
-
-    def measures(self, on: Scope) -> Measures:
-        comparison = self.wrong[0] if self.strictly else self.wrong[1]
-        unexpected = on.over.count_steps(self.column, self.order_by, comparison)
-        return {"rows": on.rows(), "known": on.count_known(self.column), "unexpected": unexpected}
-
-    def unexpected(self, on: Scope) -> Expr:
-        return on.never()
-
-
-@kind("expect_column_values_to_be_increasing")
-class Increasing(Sequenced):
-    wrong: ClassVar[tuple[str, str]] = ("<=", "<")
-
-
-@kind("expect_column_values_to_be_decreasing")
-class Decreasing(Sequenced):
-    wrong: ClassVar[tuple[str, str]] = (">=", ">")

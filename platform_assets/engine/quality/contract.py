@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from platform_assets.engine.quality.columns import OfSchema, type_named
 from platform_assets.engine.quality.condition import nearest_name
 from platform_assets.engine.quality.expectation import Complaint, Seen, kind
 from platform_assets.engine.quality.model import Facts, Judgement
-from platform_assets.engine.quality.table import OfSchema, type_named
 from platform_assets.engine.schema.model import FieldType, TableSchema
 from platform_assets.engine.spec import Spec
 

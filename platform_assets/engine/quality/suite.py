@@ -13,43 +13,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from platform_assets.engine.quality import column_aggregate as _column_aggregate
-from platform_assets.engine.quality import column_map as _column_map
-from platform_assets.engine.quality import column_pair as _column_pair
-from platform_assets.engine.quality import contract as _contract
-from platform_assets.engine.quality import distribution as _distribution
-from platform_assets.engine.quality import history as _history
-from platform_assets.engine.quality import multicolumn as _multicolumn
-from platform_assets.engine.quality import reconcile as _reconcile
-from platform_assets.engine.quality import satisfy as _satisfy
-from platform_assets.engine.quality import table as _table
-from platform_assets.engine.quality import texts as _texts
 from platform_assets.engine.quality.aliases import ALIASES, own_word, resolve
+from platform_assets.engine.quality.catalogue import MODULES, kind_named
 from platform_assets.engine.quality.condition import ConditionError, nearest_name, parse_condition
-from platform_assets.engine.quality.expectation import KINDS, Complaint, Expectation
+from platform_assets.engine.quality.expectation import Complaint, Expectation
 from platform_assets.engine.quality.model import Severity, SuiteProblem
 from platform_assets.engine.quality.packs import PACKS, expand, pack_of
 from platform_assets.engine.schema.model import TableSchema
 
-# Importing a family registers its kinds.
-FAMILIES = (
-    _column_map,
-    _texts,
-    _column_aggregate,
-    _distribution,
-    _column_pair,
-    _multicolumn,
-    _table,
-    _contract,
-    _history,
-    _reconcile,
-    _satisfy,
-)
-
 
 def known_types() -> tuple[str, ...]:
     """Every ``type`` that a suite may use, sorted: expectations, short rule types, packs."""
-    return tuple(sorted({*KINDS, *ALIASES, *PACKS}))
+    return tuple(sorted({*MODULES, *ALIASES, *PACKS}))
 
 
 def parse_suite(
@@ -90,12 +65,13 @@ def _read(
     said = normalised(entry)
     meant = resolve(said)
     name = meant.get("type")
-    if not isinstance(name, str) or name not in KINDS:
+    if not isinstance(name, str) or name not in MODULES:
         return None, [SuiteProblem(index, "type", f"unknown expectation {name!r}", nearest_type(name))]
+    cls = kind_named(name)
     try:
-        expectation = KINDS[name](**meant)
+        expectation = cls(**meant)
     except ValidationError as error:
-        complaints = list(_invalid(error, KINDS[name]))
+        complaints = list(_invalid(error, cls))
         return None, _problems(index, said, complaints)
     complaints = [*_complaints(expectation, schema), *_table_complaints(expectation, tables)]
     return expectation, _problems(index, said, complaints)
