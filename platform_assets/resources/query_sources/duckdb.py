@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _BATCH_ROWS = 65_536
+_ATTACHED = "origin"
 
 
 class DuckDBSourcesSettings(Spec):
@@ -74,7 +75,7 @@ class DuckDBQuerySource:
             raise ConfigError("a source's query reads tables of exactly one project: project.dataset.table")
         for table in list(tree.find_all(exp.Table)):
             if table.db:
-                table.set("catalog", None)
+                table.set("catalog", exp.to_identifier(_ATTACHED, quoted=True))
                 if table.name.endswith("*"):
                     self._expand(table, projects[0])
         return to_duckdb(tree.sql(dialect="bigquery")), projects[0]
@@ -86,12 +87,12 @@ class DuckDBQuerySource:
         with self._connect(project) as connection:
             found = connection.execute(
                 "SELECT table_name FROM information_schema.tables"
-                " WHERE table_schema = ? AND starts_with(table_name, ?) ORDER BY 1",
-                [table.db, table.name[:-1]],
+                " WHERE table_catalog = ? AND table_schema = ? AND starts_with(table_name, ?) ORDER BY 1",
+                [_ATTACHED, table.db, table.name[:-1]],
             ).fetchall()
         if not found:
             raise NotFoundError(f"source {project}: no table {table.db}.{table.name}")
-        parts = [exp.select("*").from_(exp.table_(name, db=table.db, quoted=True)) for (name,) in found]
+        parts = [exp.select("*").from_(exp.table_(name, db=table.db, catalog=_ATTACHED, quoted=True)) for (name,) in found]
         union = parts[0] if len(parts) == 1 else exp.union(*parts, distinct=False)
         table.replace(union.subquery(table.alias or None))
 
@@ -105,10 +106,9 @@ class DuckDBQuerySource:
             raise NotFoundError(f"source {project}: there is no file {file}")
         try:
             connection = duckdb.connect()
-            connection.execute(f"ATTACH '{str(file).replace(chr(39), chr(39) * 2)}' AS origin (READ_ONLY)")
+            connection.execute(f"ATTACH '{str(file).replace(chr(39), chr(39) * 2)}' AS {_ATTACHED} (READ_ONLY)")
             for macro in DUCKDB_MACROS:
                 connection.execute(macro)
-            connection.execute("USE origin")
             connection.execute("SET TimeZone = 'UTC'")
         except duckdb.IOException as error:
             raise RetryableError(f"source {project}: {error}") from error
