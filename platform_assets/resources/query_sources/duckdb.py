@@ -92,7 +92,8 @@ class DuckDBQuerySource:
             ).fetchall()
         if not found:
             raise NotFoundError(f"source {project}: no table {table.db}.{table.name}")
-        parts = [exp.select("*").from_(exp.table_(name, db=table.db, catalog=_ATTACHED, quoted=True)) for (name,) in found]
+        tables = [exp.table_(name, db=table.db, catalog=_ATTACHED, quoted=True) for (name,) in found]
+        parts = [exp.select("*").from_(one) for one in tables]
         union = parts[0] if len(parts) == 1 else exp.union(*parts, distinct=False)
         table.replace(union.subquery(table.alias or None))
 
