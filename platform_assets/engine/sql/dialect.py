@@ -150,8 +150,14 @@ def _generate(tree: exp.Expr) -> str:
 def _typed(tree: exp.Expr, types: Mapping[str, str]) -> exp.Expr:
     for parameter in list(tree.find_all(exp.Parameter)):
         if parameter.name in types:
-            parameter.replace(exp.cast(parameter.copy(), types[parameter.name], dialect="duckdb"))
+            to = _duckdb_type(types[parameter.name]).copy()
+            parameter.replace(exp.Cast(this=parameter.copy(), to=to))
     return tree
+
+
+@lru_cache(maxsize=64)
+def _duckdb_type(text: str) -> exp.DataType:
+    return exp.DataType.build(text, dialect="duckdb")
 
 
 def _called(text: str) -> Iterator[str]:
