@@ -25,7 +25,8 @@ configuration = load(
 )
 deployment = configuration.deployment
 start = deployment.partitions.first_day(today)
-partitions = tenant_day_partitions(start, tuple(sorted(configuration.tenants)))
+tenants = {n: t for n, t in configuration.tenants.items() if settings.cell in (None, t.cell)}
+partitions = tenant_day_partitions(start, tuple(sorted(tenants)))
 nodes = build_nodes(configuration.pipelines)
 jobs = pipeline_jobs(configuration.pipelines, nodes)
 
@@ -34,7 +35,7 @@ defs = dg.Definitions(
         build_tables(
             nodes=nodes,
             providers=configuration.providers,
-            tenants=configuration.tenants,
+            tenants=tenants,
             metadata_tables=configuration.metadata_tables,
             partitions=partitions,
             slices_in_flight=deployment.limits.slices_in_flight,
@@ -42,10 +43,8 @@ defs = dg.Definitions(
         )
     ],
     jobs=list(jobs.values()),
-    schedules=pipeline_schedules(
-        configuration.pipelines, jobs, configuration.tenants, start, deployment.schedules_enabled
-    ),
-    sensors=dead_run_sensors(configuration.metadata_tables["pipeline_runs"], sorted(configuration.tenants)),
+    schedules=pipeline_schedules(configuration.pipelines, jobs, tenants, start, deployment.schedules_enabled),
+    sensors=dead_run_sensors(configuration.metadata_tables["pipeline_runs"], sorted(tenants)),
     resources={
         port: AdapterResource(port=port, kind=binding.kind, settings=dict(binding.settings))
         for port, binding in deployment.resources().items()

@@ -142,3 +142,14 @@ def test_partition_keys_are_read_as_they_are_written() -> None:
     key = SliceKey(date(2026, 1, 31), "acme1281")
     assert SliceKey.parse(str(key)) == key
     assert sorted([SliceKey(date(2026, 1, 2), "a"), SliceKey(date(2026, 1, 1), "b")])[0].tenant == "b"
+
+
+def test_a_cell_serves_its_own_tenants(
+    own_location: Callable[[], Location], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = own_location().configs
+    tenant = configs / "tenants" / "globex.yml"
+    tenant.write_text(tenant.read_text() + "cell: europe\n")
+    monkeypatch.setenv("PLATFORM_CELL", "europe")
+    partitions = own_location().module.partitions
+    assert partitions.get_partitions_def_for_dimension("tenant").get_partition_keys() == ["globex"]
