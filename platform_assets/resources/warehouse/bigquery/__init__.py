@@ -24,6 +24,7 @@ from platform_assets.resources.warehouse.bigquery.connection import Connection
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from platform_assets.engine.schema.access import TableAccess
     from platform_assets.resources.warehouse.bigquery.loads import Filled
 
 TIB = 1024**4
@@ -127,6 +128,16 @@ class BigQueryWarehouse:
         from platform_assets.resources.warehouse.bigquery.publishing import publish
 
         return publish(self._connection, tenant, write)
+
+    # --- access ---
+
+    def apply_access(self, tenant: str, spec: TableSpec, access: TableAccess) -> tuple[str, ...]:
+        """Row access policies and shared views as declared; returns the statements that ran."""
+        from platform_assets.resources.warehouse.bigquery.access import apply_access
+
+        for view in access.views:
+            self._tables.ensure_dataset(tenant, view.dataset)
+        return apply_access(self._connection, tenant, spec, access)
 
     def close(self) -> None:
         self._connection.close()

@@ -73,6 +73,17 @@ class Tables:
             f"drop {table}", lambda c, **how: c.delete_table(name, not_found_ok=True, **how)
         )
 
+    def ensure_dataset(self, tenant: str, dataset: str) -> None:
+        from google.cloud.bigquery import Dataset
+
+        made = Dataset(self._connection.dataset_id(tenant, dataset))
+        made.location = self._settings.location
+        if physical_dataset(tenant, dataset) != dataset:
+            made.labels = labels(tenant, ())
+        self._connection.call(
+            f"create dataset {dataset}", lambda c, **how: c.create_dataset(made, exists_ok=True, **how)
+        )
+
     # --- inside ---
 
     def _create_or_alter(self, tenant: str, spec: TableSpec) -> tuple[str, ...]:
@@ -109,19 +120,8 @@ class Tables:
         try:
             create()
         except NotFoundError:
-            self._create_dataset(tenant, name.dataset)
+            self.ensure_dataset(tenant, name.dataset)
             create()
-
-    def _create_dataset(self, tenant: str, dataset: str) -> None:
-        from google.cloud.bigquery import Dataset
-
-        made = Dataset(self._connection.dataset_id(tenant, dataset))
-        made.location = self._settings.location
-        if physical_dataset(tenant, dataset) != dataset:
-            made.labels = labels(tenant, ())
-        self._connection.call(
-            f"create dataset {dataset}", lambda c, **how: c.create_dataset(made, exists_ok=True, **how)
-        )
 
     def _alter(self, table: Table, tenant: str, spec: TableSpec) -> tuple[str, ...]:
         current = table_schema(table.schema)
