@@ -65,8 +65,8 @@ class NotificationOverride(Spec):
 
 class TenantSpec(Spec):
     """``configs/tenants/<tenant>.yml``. ``pipelines: all`` means every shared pipeline that needs no credential
-    or has one here, and the tenant's own; a list names exactly those that run. ``cell`` names the code location that serves
-    the tenant where ``PLATFORM_CELL`` splits them."""
+    or has one here, and the tenant's own; a list names exactly those that run. ``cell`` names the code location that
+    serves the tenant where ``PLATFORM_CELL`` splits them."""
 
     tenant: TenantId
     display_name: Annotated[str, Field(min_length=1)]
