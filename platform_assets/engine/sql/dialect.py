@@ -40,9 +40,10 @@ DUCKDB_MACROS: tuple[str, ...] = (
       (a DOUBLE, b DOUBLE) AS a * b,
       (a DECIMAL(38, 18), b DECIMAL(38, 18)) AS list_transform(
         [{'a': a, 'b': b, 'i': CAST(trunc(a) AS DECIMAL(20, 0)), 'j': CAST(trunc(b) AS DECIMAL(20, 0))}],
-        lambda s: CAST(s.i * s.j AS DECIMAL(38, 18))
-          + s.i * CAST(s.b - s.j AS DECIMAL(18, 18)) + CAST(s.a - s.i AS DECIMAL(18, 18)) * s.j
-          + CAST(CAST(s.a - s.i AS DECIMAL(18, 18)) * CAST(s.b - s.j AS DECIMAL(18, 18)) AS DECIMAL(38, 18)))[1],
+        lambda s: CAST(s['i'] * s['j'] AS DECIMAL(38, 18))
+          + s['i'] * CAST(s['b'] - s['j'] AS DECIMAL(18, 18)) + CAST(s['a'] - s['i'] AS DECIMAL(18, 18)) * s['j']
+          + CAST(CAST(s['a'] - s['i'] AS DECIMAL(18, 18)) * CAST(s['b'] - s['j'] AS DECIMAL(18, 18))
+              AS DECIMAL(38, 18)))[1],
       (a, b) AS a * b""",
     # Long division on unscaled integers, nine digits a step; the last remainder decides the rounding.
     """CREATE OR REPLACE MACRO bq_unscaled(x) AS
@@ -55,16 +56,16 @@ DUCKDB_MACROS: tuple[str, ...] = (
     """CREATE OR REPLACE MACRO bq_long_division(a, b) AS list_transform(
       list_transform(
         list_transform([{'n': abs(bq_unscaled(a)), 'd': abs(bq_unscaled(b)), 's': sign(a) * sign(b)}],
-          lambda v: {'q': v.n // v.d, 'r': (v.n % v.d) * 1000000000::HUGEINT, 'd': v.d, 's': v.s}),
-        lambda v: {'q': v.q * 1000000000::HUGEINT + v.r // v.d, 'r': (v.r % v.d) * 1000000000::HUGEINT,
-                   'd': v.d, 's': v.s}),
-      lambda v: bq_scaled(CAST(v.s AS HUGEINT) * (v.q * 1000000000::HUGEINT + v.r // v.d
-        + CASE WHEN v.r % v.d >= v.d - v.r % v.d THEN 1 ELSE 0 END)))[1]""",
+          lambda v: {'q': v['n'] // v['d'], 'r': (v['n'] % v['d']) * 1000000000::HUGEINT, 'd': v['d'], 's': v['s']}),
+        lambda v: {'q': v['q'] * 1000000000::HUGEINT + v['r'] // v['d'], 'r': (v['r'] % v['d']) * 1000000000::HUGEINT,
+                   'd': v['d'], 's': v['s']}),
+      lambda v: bq_scaled(CAST(v['s'] AS HUGEINT) * (v['q'] * 1000000000::HUGEINT + v['r'] // v['d']
+        + CASE WHEN v['r'] % v['d'] >= v['d'] - v['r'] % v['d'] THEN 1 ELSE 0 END)))[1]""",
+    # 1 // 0 fails where / would give infinity; error() would too, but DuckDB lets no alias refer to it.
     """CREATE OR REPLACE MACRO bq_divide
-      (a BIGINT, b BIGINT) AS CASE WHEN b = 0 THEN error('division by zero') ELSE a / b END,
-      (a DOUBLE, b DOUBLE) AS CASE WHEN b = 0 THEN error('division by zero') ELSE a / b END,
-      (a DECIMAL(38, 18), b DECIMAL(38, 18)) AS
-        CASE WHEN b = 0 THEN error('division by zero') ELSE bq_long_division(a, b) END""",
+      (a BIGINT, b BIGINT) AS a / b * (1 // CAST(b <> 0 AS INTEGER)),
+      (a DOUBLE, b DOUBLE) AS a / b * (1 // CAST(b <> 0 AS INTEGER)),
+      (a DECIMAL(38, 18), b DECIMAL(38, 18)) AS bq_long_division(a, b)""",
     """CREATE OR REPLACE MACRO bq_safe_divide
       (a BIGINT, b BIGINT) AS CASE WHEN b <> 0 THEN a / b END,
       (a DOUBLE, b DOUBLE) AS CASE WHEN b <> 0 THEN a / b END,
@@ -285,7 +286,9 @@ def _call(name: str, *arguments: exp.Expr | None) -> exp.Expr:
     names = [f"v{i}" for i in range(len(given))]
     pairs = zip(names, given, strict=True)
     row = exp.Struct(expressions=[exp.PropertyEQ(this=exp.to_identifier(n), expression=a) for n, a in pairs])
-    body = exp.Anonymous(this=name, expressions=[exp.column(n, "row_") for n in names])
+    # Not row_.v0: in HAVING DuckDB takes that for a column that is not grouped.
+    fields = [_call("STRUCT_EXTRACT", exp.column("row_"), exp.Literal.string(n)) for n in names]
+    body = exp.Anonymous(this=name, expressions=fields)
     each = exp.Lambda(this=body, expressions=[exp.to_identifier("row_")])
     values = exp.Anonymous(this="LIST_TRANSFORM", expressions=[exp.Array(expressions=[row]), each])
     return exp.Anonymous(this="LIST_EXTRACT", expressions=[values, exp.Literal.number(1)])

@@ -337,6 +337,20 @@ QUERIES: list[tuple[str, list[tuple[Any, ...]]]] = [
     ("SELECT VAR_SAMP(quantity), STDDEV(quantity) FROM costs WHERE id < 3", [(0.5, 0.5**0.5)]),
     ("SELECT CAST(SUM(amount) AS STRING), CAST(COUNT(*) AS STRING) FROM costs WHERE id < 3", [("3.75", "2")]),
     ("SELECT DATE_TRUNC(MAX(d), MONTH) FROM costs", [(date(2026, 1, 1),)]),
+    # a guarded division fails nowhere
+    ("SELECT CASE WHEN x <> 0 THEN 6 / x END AS guarded FROM UNNEST([0, 2]) AS x ORDER BY 1", [(None,), (3.0,)]),
+    ("SELECT IF(x = 0, NULL, BIGNUMERIC '6' / x) FROM UNNEST([0, 2]) AS x ORDER BY 1", [(None,), (D("3"),)]),
+    ("SELECT 6 / NULLIF(x, 0) FROM UNNEST([0, 2]) AS x ORDER BY 1", [(None,), (3.0,)]),
+    ("SELECT SUM(amount * quantity * 2) * 3 - 1 FROM costs WHERE id < 3", [(D("59"),)]),
+    ("SELECT service, COUNT(*) * 2 FROM costs GROUP BY service HAVING SUM(amount) * 2 > 7 ORDER BY 1", [("a", 4)]),
+    ("SELECT service, SUM(amount) / COUNT(*) AS x FROM costs GROUP BY service HAVING x > 1 AND AVG(amount) > 1", [("a", D("1.875"))]),
+    ("SELECT service FROM costs WHERE service IS NOT NULL GROUP BY service ORDER BY SUM(amount) * 2 DESC", [("a",), ("b",)]),
+    ("SELECT id FROM costs ORDER BY amount * quantity DESC LIMIT 1", [(2,)]),
+    ("SELECT a.id FROM costs AS a JOIN costs AS b ON a.quantity * 3 = b.quantity * 2 ORDER BY a.id", [(1,)]),
+    ("SELECT amount * 2, COUNT(*) FROM costs WHERE id = 1 GROUP BY amount * 2", [(D("2.5"), 1)]),
+    ("SELECT id, (SELECT SUM(o.amount * c.quantity) FROM costs AS o WHERE o.id <= c.id) FROM costs AS c WHERE id < 3 ORDER BY id",
+     [(1, D("2.5")), (2, D("11.25"))]),
+    ("SELECT RANK() OVER (ORDER BY amount * quantity DESC) FROM costs WHERE id < 3 ORDER BY id", [(2,), (1,)]),
 ]  # fmt: skip
 
 
