@@ -4,6 +4,7 @@
 Owns the port ``Warehouse`` on DuckDB: creating and evolving tables, staging, loading, publishing slices.
 Refuses what BigQuery would refuse, and whatever would change a value on its way: a number that loses digits, a
 NULL in a REQUIRED column, a staged row outside its slice. Holds a tenant's file only during an operation.
+A dataset that all tenants share in BigQuery is each tenant's own here: no file is open to two tenants.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
     from platform_assets.resources.warehouse.duckdb_file import Connection, TenantFile
+
+_INSTANCES_KEPT = 16
 
 
 class DuckDBSettings(BaseModel):
@@ -160,7 +163,7 @@ class DuckDBWarehouse:
 
     def close(self) -> None:
         with self._files_lock:
-            files = [self._files[tenant] for tenant in sorted(self._files)]
+            files = list(self._files.values())
             self._files.clear()
         for file in files:
             file.close()
@@ -172,14 +175,18 @@ class DuckDBWarehouse:
             raise ConfigError(f"{tenant!r} is not a tenant id")
         settings = self._settings
         with self._files_lock:
-            if tenant not in self._files:
-                self._files[tenant] = TenantFile(
-                    settings.folder.absolute() / f"{tenant}.duckdb",
-                    lock_timeout=settings.lock_timeout_seconds,
-                    memory_limit=settings.memory_limit,
-                    threads=settings.threads,
-                )
-            return self._files[tenant]
+            # The last one is the one used last; an instance costs 5 MB and some threads, so old ones rest.
+            file = self._files.pop(tenant, None) or TenantFile(
+                settings.folder.absolute() / f"{tenant}.duckdb",
+                lock_timeout=settings.lock_timeout_seconds,
+                memory_limit=settings.memory_limit,
+                threads=settings.threads,
+            )
+            self._files[tenant] = file
+            idle = list(self._files.values())[:-_INSTANCES_KEPT]
+        for old in idle:
+            old.rest()
+        return file
 
 
 def _prepared(query: BoundSql) -> tuple[str, dict[str, Any]]:

@@ -92,6 +92,15 @@ class TenantFile:
                 self._instance.close()
                 self._instance = None
 
+    def rest(self) -> None:
+        """End the instance unless somebody is using it."""
+        if self._turn.acquire(blocking=False):
+            try:
+                if self._depth == 0:
+                    self.close()
+            finally:
+                self._turn.release()
+
     def _connection(self) -> Connection:
         if self._instance is None:
             self._instance = self._start()
@@ -101,7 +110,9 @@ class TenantFile:
         import duckdb
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        instance = duckdb.connect(":memory:", config={"python_enable_replacements": "false"})
+        instance = duckdb.connect(
+            ":memory:", config={"python_enable_replacements": "false", "async_threads": "0"}
+        )
         for name, value in self._settings():
             instance.execute(f"SET {name} = {value}")
         for macro in DUCKDB_MACROS:
