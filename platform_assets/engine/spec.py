@@ -8,4 +8,5 @@ from pydantic import BaseModel, ConfigDict
 class Spec(BaseModel):
     """A reviewed piece of configuration. Unknown keys are errors; values never change after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=False)
+    # defer_build: a process builds the validators of those models only that it reads.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
