@@ -45,6 +45,16 @@ demo-emulated: $(STAMP) ## The demo with production's adapters against the emula
 dev: $(STAMP) ## The Dagster UI on the demo's data
 	$(BIN)/python -m platform_assets.demo --serve
 
+.PHONY: emulators
+emulators: $(STAMP) ## BigQuery, S3, SQS, SNS and Pub/Sub on loopback, until Ctrl-C
+	bash platform_assets_tests/servers/install.sh
+	$(BIN)/python -m platform_assets_tests.servers
+
+.PHONY: demo-emulated
+demo-emulated: $(STAMP) ## The demo on production's adapters against the emulators; the same gold numbers as DuckDB
+	bash platform_assets_tests/servers/install.sh
+	$(BIN)/python -m platform_assets_tests.servers -- $(BIN)/python -m platform_assets.demo $(DEMO)
+
 .PHONY: test
 test: $(STAMP) ## Lint, types, configuration and all tests
 	$(BIN)/ruff check .
