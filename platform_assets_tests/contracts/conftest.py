@@ -45,7 +45,7 @@ def _gcs_store(request: pytest.FixtureRequest, folder: Path) -> ObjectStore:
         endpoint=endpoint, bucket=bucket, prefix="home/of tests", part_bytes=2**20, page_size=100
     )
     store = GcsObjectStore(settings)
-    request.addfinalizer(lambda: store._bucket.client.close())
+    request.addfinalizer(store._bucket.client.close)
     return store
 
 

@@ -1,9 +1,10 @@
-"""Every emulator at once, on loopback, with the bucket, queues and topics that the ``emulated`` deployment names.
+"""The emulators of ``PLATFORM_DEPLOYMENT=emulated``, all on loopback, for one command or until Ctrl-C.
 
-    python -m platform_assets_tests.servers              until interrupted; prints what to export
-    python -m platform_assets_tests.servers -- COMMAND   runs COMMAND with it exported, then stops
+    python -m platform_assets_tests.servers -- make demo
+    python -m platform_assets_tests.servers                  # prints what to export, and serves
 
-State is in memory, except BigQuery's, which lies in ``$PLATFORM_HOME/emulators``.
+What configs/deployments/emulated.yml names is made first: bucket, queue, topics, subscriptions. Data lives below
+``.servers/data`` for as long as the servers run (BigQuery's longer: it is found again at the next start).
 """
 
 from __future__ import annotations
@@ -13,96 +14,85 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from platform_assets.resources.aws_client import AwsSettings
-from platform_assets.resources.aws_client import connect as aws
-from platform_assets.resources.pubsub_client import PubSubSettings
-from platform_assets.resources.pubsub_client import connect as google
-from platform_assets_tests.servers import bigquery, gcs, moto, pubsub
+from platform_assets_tests.servers import bigquery, moto, pubsub
+from platform_assets_tests.servers.process import SERVERS
 
-PROJECT = bigquery.PROJECT
-BUCKET = "platform"
-METRIC_REQUESTS, METRIC_EVENTS = "metric-requests.fifo", "metric-events.fifo"
-PUBSUB_TOPICS = ("cdc", "events")  # each with a subscription of its own name
-LONGEST_LEASE_SECONDS = 600
+DATA = SERVERS / "data"
 
 
-def start(stack: ExitStack, home: Path) -> dict[str, str]:
-    """Start everything; returns the environment in which the ``emulated`` deployment finds it."""
-    os.environ |= moto.CREDENTIALS
-    servers = {
-        "AWS_ENDPOINT_URL": stack.enter_context(moto.serving()),
-        "PUBSUB_EMULATOR_HOST": stack.enter_context(pubsub.serving()),
-        "STORAGE_EMULATOR_HOST": stack.enter_context(gcs.serving()),
-        "BIGQUERY_EMULATOR_HOST": stack.enter_context(bigquery.serving(home / "bigquery")),
-    }
-    names = {
-        "PLATFORM_DEPLOYMENT": "emulated",
-        "GCP_PROJECT": PROJECT,
-        "PLATFORM_BUCKET": BUCKET,
-        "CDC_SUBSCRIPTION": "cdc",
-        "EVENTS_SUBSCRIPTION": "events",
-        "EVENTS_TOPIC": "events",
-    }
-    _pubsub_topics(servers["PUBSUB_EMULATOR_HOST"])
-    return {**moto.CREDENTIALS, **servers, **names, **_aws_resources(servers["AWS_ENDPOINT_URL"])}
+@contextmanager
+def emulated(data: Path = DATA) -> Iterator[dict[str, str]]:
+    """Yields the environment in which ``PLATFORM_DEPLOYMENT=emulated`` works. One process at a time per ``data``."""
+    with ExitStack() as stack:
+        environment = {
+            "PLATFORM_DEPLOYMENT": "emulated",
+            "BIGQUERY_ENDPOINT": stack.enter_context(bigquery.serving(data / "bigquery")),
+            "AWS_EMULATOR_ENDPOINT": stack.enter_context(moto.serving()),
+            "PUBSUB_ENDPOINT": stack.enter_context(pubsub.serving()),
+            **moto.CREDENTIALS,
+        }
+        _fill_aws(environment["AWS_EMULATOR_ENDPOINT"])
+        _fill_pubsub(environment["PUBSUB_ENDPOINT"])
+        yield environment
 
 
-def _aws_resources(url: str) -> dict[str, str]:
-    """The bucket, the queue of requests, and the topic of events with a queue that gets them."""
-    settings = AwsSettings(endpoint_url=url)
-    sqs, sns = aws("sqs", settings), aws("sns", settings)
-    aws("s3", settings).create_bucket(Bucket=BUCKET)
-    fifo = {"FifoQueue": "true"}
-    requests = sqs.create_queue(QueueName=METRIC_REQUESTS, Attributes=fifo)["QueueUrl"]
-    events = sqs.create_queue(QueueName=METRIC_EVENTS, Attributes=fifo)["QueueUrl"]
-    topic = sns.create_topic(Name=METRIC_EVENTS, Attributes={"FifoTopic": "true"})["TopicArn"]
-    arn = sqs.get_queue_attributes(QueueUrl=events, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-    return {
-        "METRIC_REQUESTS_QUEUE_URL": requests,
-        "METRIC_EVENTS_QUEUE_URL": events,
-        "METRIC_EVENTS_TOPIC_ARN": topic,
-    }
+def _fill_aws(url: str) -> None:
+    import boto3
 
-
-def _pubsub_topics(address: str) -> None:
-    settings = PubSubSettings(project=PROJECT, endpoint=address)
-    publisher, subscriber = google("publisher", settings), google("subscriber", settings)
-    for name in PUBSUB_TOPICS:
-        topic = f"projects/{PROJECT}/topics/{name}"
-        publisher.create_topic(request={"name": topic})
-        subscriber.create_subscription(
-            request={
-                "name": f"projects/{PROJECT}/subscriptions/{name}",
-                "topic": topic,
-                "ack_deadline_seconds": LONGEST_LEASE_SECONDS,
-            }
+    def client(service: str) -> object:
+        return boto3.client(  # type: ignore[call-overload]
+            service,
+            region_name="us-east-1",
+            endpoint_url=url,
+            aws_access_key_id=moto.CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=moto.CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         )
 
+    client("s3").create_bucket(Bucket="platform")  # type: ignore[attr-defined]
+    fifo = {"FifoQueue": "true"}
+    client("sqs").create_queue(QueueName="metric-requests.fifo", Attributes=fifo)  # type: ignore[attr-defined]
+    client("sns").create_topic(Name="metric-events.fifo", Attributes={"FifoTopic": "true"})  # type: ignore[attr-defined]
 
-def _exports(environment: Mapping[str, str]) -> str:
-    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(environment.items()))
+
+def _fill_pubsub(address: str) -> None:
+    from platform_assets.resources.pubsub_client import PubSubSettings, connect
+
+    settings = PubSubSettings(project="local", endpoint=address)
+    publisher, subscriber = connect("publisher", settings), connect("subscriber", settings)
+    for name in ("cdc", "events"):
+        topic = f"projects/local/topics/{name}"
+        publisher.create_topic(name=topic)
+        subscription = f"projects/local/subscriptions/{name}"
+        subscriber.create_subscription(
+            request={"name": subscription, "topic": topic, "ack_deadline_seconds": 60}
+        )
+    for opened in (publisher, subscriber):
+        opened.transport.close()
 
 
 def main(arguments: list[str]) -> int:
-    if arguments and arguments[0] != "--":
-        sys.exit(__doc__)
+    """Runs what follows ``--``; without it, serves until it is stopped."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the servers are stopped too
-    home = Path(os.environ.get("PLATFORM_HOME", ".platform")).absolute() / "emulators"
-    with ExitStack() as stack:
-        environment = start(stack, home)
-        if arguments[1:]:
-            return subprocess.run(arguments[1:], env=os.environ | environment, check=False).returncode
-        print(_exports(environment), flush=True)
-        try:
-            signal.pause()
-        except KeyboardInterrupt:
-            return 0
+    command = arguments[arguments.index("--") + 1 :] if "--" in arguments else []
+    with emulated() as environment:
+        if command:
+            return subprocess.run(command, env=os.environ | environment, check=False).returncode
+        _serve(environment)
     return 0
+
+
+def _serve(environment: Mapping[str, str]) -> None:
+    for name, value in environment.items():
+        print(f"export {name}={shlex.quote(value)}")
+    print("# ready; Ctrl-C stops the servers", flush=True)
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        print()
 
 
 if __name__ == "__main__":

@@ -76,9 +76,9 @@ class HttpProxy:
         half: bool = False,
         content_type: str = "text/xml",
     ) -> None:
-        """Answer ``status`` with ``answer`` (JSON, or bytes of ``content_type``), or cut the connection where there is no
-        status. ``skip`` lets so many fitting requests pass first; ``after_effect`` sends the request on before the
-        fault; ``half`` cuts the real answer in the middle of its body."""
+        """Answer ``status`` with ``answer`` (JSON, or bytes of ``content_type``), or cut the connection where there
+        is no status. ``skip`` lets so many fitting requests pass first; ``after_effect`` sends the request on before
+        the fault; ``half`` cuts the real answer in the middle of its body."""
         self.faults.append(
             _Fault(
                 method,
@@ -157,9 +157,8 @@ def _handler(proxy: HttpProxy) -> type[BaseHTTPRequestHandler]:
             elif isinstance(fault.answer, bytes):
                 self.answer(fault.status, {"Content-Type": fault.content_type}, fault.answer)
             else:
-                self.answer(
-                    fault.status, {"Content-Type": "application/json"}, json.dumps(fault.answer).encode()
-                )
+                kind = {"Content-Type": "application/json"}
+                self.answer(fault.status, kind, json.dumps(fault.answer).encode())
 
         do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
