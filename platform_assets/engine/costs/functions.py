@@ -35,6 +35,7 @@ class Slot:
 Function: TypeAlias = Callable[[Inputs, Slot], Iterable[Row]]
 
 FUNCTIONS: Mapping[str, str] = {
+    "estimated_token_costs": "platform_assets.engine.costs.estimates:estimated_rows",
     "saas_daily_costs": "platform_assets.engine.costs.saas:daily_rows",
 }
 

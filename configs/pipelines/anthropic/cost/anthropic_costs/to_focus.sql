@@ -47,6 +47,7 @@ SELECT
   workspace_id AS SubAccountId,
   'Workspace' AS SubAccountType,
   x_credential,
+  'anthropic' AS x_Provider,
   'raw_anthropic.costs' AS x_SourceSystem,
   model AS x_Model,
   token_type AS x_TokenType,

@@ -62,6 +62,7 @@ SELECT
   COALESCE(ProviderName, 'AWS') AS ServiceProviderName,
   'AWS' AS HostProviderName,
   x_credential,
+  'aws' AS x_Provider,
   'raw_aws.focus_export' AS x_SourceSystem,
   SubAccountId AS x_Project,
   COALESCE(JSON_VALUE(Tags, '$.team'), JSON_VALUE(Tags, '$.department')) AS x_Team,

@@ -129,6 +129,7 @@ SELECT
   IF(line_item_usage_account_id IS NULL, NULL, 'Account') AS SubAccountType,
   resource_tags AS Tags,
   x_credential,
+  'aws_cur' AS x_Provider,
   'raw_aws.cur' AS x_SourceSystem,
   line_item_usage_account_id AS x_Project,
   COALESCE(JSON_VALUE(resource_tags, '$.user_team'), JSON_VALUE(resource_tags, '$.user_department')) AS x_Team,

@@ -137,6 +137,7 @@ SELECT
     )
   ) AS Tags,
   x_credential,
+  'gcp' AS x_Provider,
   'raw_gcp.billing_export' AS x_SourceSystem,
   project.id AS x_Project,
   (

@@ -76,6 +76,7 @@ SELECT
   COALESCE(ProviderName, 'Google Cloud') AS ServiceProviderName,
   'Google Cloud' AS HostProviderName,
   x_credential,
+  'gcp_focus' AS x_Provider,
   'raw_gcp.focus_export' AS x_SourceSystem,
   SubAccountId AS x_Project,
   (

@@ -67,6 +67,7 @@ SELECT
   project_id AS SubAccountId,
   IF(project_id IS NULL, NULL, 'Project') AS SubAccountType,
   x_credential,
+  'openai' AS x_Provider,
   'raw_openai.costs' AS x_SourceSystem,
   IF(STRPOS(line_item, ', ') > 0, TRIM(SUBSTR(line_item, 1, STRPOS(line_item, ', ') - 1)), NULL) AS x_Model,
   IF(STRPOS(line_item, ', ') > 0, TRIM(SUBSTR(line_item, STRPOS(line_item, ', ') + 2)), NULL) AS x_TokenType,

@@ -3,6 +3,7 @@
 SELECT
   CAST(DATE_TRUNC(DATE(BillingPeriodStart), MONTH) AS DATE) AS BillingMonth,
   ProviderName,
+  x_Provider,
   ServiceCategory,
   ServiceName,
   SubAccountId,
@@ -24,6 +25,7 @@ WHERE x_run_date >= @month_start
 GROUP BY
   BillingMonth,
   ProviderName,
+  x_Provider,
   ServiceCategory,
   ServiceName,
   SubAccountId,

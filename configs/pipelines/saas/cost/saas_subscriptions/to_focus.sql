@@ -33,6 +33,7 @@ SELECT
   subscription_id AS SubAccountId,
   COALESCE(display_name, plan_name) AS SubAccountName,
   'Subscription' AS SubAccountType,
+  'saas' AS x_Provider,
   'silver_cost.saas_daily_costs' AS x_SourceSystem,
   project AS x_Project,
   COALESCE(team, department) AS x_Team
