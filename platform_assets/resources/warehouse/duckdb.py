@@ -10,7 +10,7 @@ A dataset that all tenants share in BigQuery is each tenant's own here: no file 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -35,7 +35,8 @@ _INSTANCES_KEPT = 16
 
 
 class DuckDBSettings(BaseModel):
-    """``folder`` holds ``<tenant>.duckdb``. ``memory_limit`` (``"2GB"``) and ``threads`` are for each tenant."""
+    """``folder`` holds ``<tenant>.duckdb``. ``memory_limit`` (``"2GB"``) and ``threads`` are for each tenant.
+    ``staging_hours`` is when an orphaned staging table goes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -43,6 +44,7 @@ class DuckDBSettings(BaseModel):
     lock_timeout_seconds: Annotated[float, Field(ge=0)] = 60.0
     memory_limit: str | None = None
     threads: Annotated[int, Field(ge=1)] | None = None
+    staging_hours: Annotated[int, Field(ge=1, le=168)] = 24
 
 
 class DuckDBWarehouse:
@@ -104,11 +106,13 @@ class DuckDBWarehouse:
     # --- staging ---
 
     def create_staging(self, tenant: str, spec: TableSpec, token: str) -> TableName:
-        from platform_assets.resources.warehouse.duckdb_schema import create_staging
+        from platform_assets.resources.warehouse.duckdb_schema import create_staging, drop_stale_staging
 
         staging = TableName.parse(f"{spec.name}__stage_{token}")
+        table, now = physical(tenant, staging), self._clock()
         with self._file(tenant).transaction() as connection:
-            create_staging(connection, physical(tenant, staging), spec.schema)
+            drop_stale_staging(connection, table.dataset, now - timedelta(hours=self._settings.staging_hours))
+            create_staging(connection, table, spec.schema, now)
         return staging
 
     def load(self, tenant: str, table: TableName, batches: Iterable[pa.RecordBatch]) -> int:

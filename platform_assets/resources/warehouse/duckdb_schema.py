@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.engine.errors import RejectedError
@@ -174,12 +175,25 @@ def create_table(connection: Connection, table: TableName, spec: TableSpec) -> N
         _describe(connection, table, column.name, column.description)
 
 
-def create_staging(connection: Connection, table: TableName, schema: TableSchema) -> None:
+def create_staging(connection: Connection, table: TableName, schema: TableSchema, now: datetime) -> None:
     """Create an empty table without constraints: an audit has to see what is wrong before it is refused."""
+    name, note = table_identifier(table), json.dumps({"staged_at": now.isoformat()})
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(table.dataset)}")
-    connection.execute(
-        f"CREATE OR REPLACE TABLE {table_identifier(table)} ({_columns(schema, constrained=False)})"
-    )
+    connection.execute(f"CREATE OR REPLACE TABLE {name} ({_columns(schema, constrained=False)})")
+    connection.execute(f"COMMENT ON TABLE {name} IS {quoted(note)}")
+
+
+def drop_stale_staging(connection: Connection, dataset: str, before: datetime) -> None:
+    """Drop what runs left behind that died before they could clean up."""
+    found = connection.execute(
+        "SELECT table_name, comment FROM duckdb_tables() "
+        "WHERE database_name = 'own' AND schema_name = ? AND contains(table_name, '__stage_')",
+        [dataset],
+    ).fetchall()
+    for name, comment in sorted(found):
+        staged_at = _read_comment(comment).get("staged_at")
+        if staged_at and datetime.fromisoformat(staged_at) < before:
+            connection.execute(f"DROP TABLE {identifier(dataset, name)}")
 
 
 def _columns(schema: TableSchema, *, constrained: bool) -> str:

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -370,6 +370,20 @@ def test_whole_partitions_expire_at_their_own_age(
         TENANT, bind_query("SELECT id FROM raw_any.things ORDER BY id", TENANT)
     ).to_pylist()
     assert [row["id"] for row in found] == kept
+    warehouse.close()
+
+
+def test_staging_tables_of_dead_runs_go_after_a_day(folder: Path) -> None:
+    clock = [datetime(2026, 1, 1, tzinfo=UTC)]
+    warehouse = DuckDBWarehouse(DuckDBSettings(folder=folder), clock=lambda: clock[0])
+    orphan = warehouse.create_staging(TENANT, SPEC, "dead")
+    clock[0] += timedelta(hours=23)
+    fresh = warehouse.create_staging(TENANT, SPEC, "alive")
+    assert warehouse.describe(TENANT, orphan) is not None
+    clock[0] += timedelta(hours=2)
+    warehouse.create_staging(TENANT, SPEC, "next")
+    assert warehouse.describe(TENANT, orphan) is None
+    assert warehouse.describe(TENANT, fresh) is not None
     warehouse.close()
 
 
