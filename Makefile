@@ -71,7 +71,7 @@ snapshot: $(STAMP) ## Accept the asset graph as it is now
 .PHONY: bench
 bench: $(STAMP) ## Measurements side by side with what users would pick instead
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements-bench.lock
-	$(BIN)/python -m platform_assets_tests.benchmarks
+	$(BIN)/python -m platform_assets_tests.benchmarks $(ARGS)
 
 .PHONY: lock
 lock: $(STAMP) ## Renew the pinned dependencies
