@@ -106,19 +106,27 @@ class ObjectStore(Protocol):
     def put(
         self, key: str, data: bytes | Iterable[bytes], *, if_absent: bool = False, if_match: str | None = None
     ) -> str:
-        """Write an object whole and return its etag. ConflictError where the condition does not hold."""
+        """Write an object whole and return its etag. ConflictError where the condition does not hold;
+        RetryableError with ``effect_unknown`` where a conditional write got no clear answer.
+        A stream that raises leaves the object as it was. DataError for a key that no store takes."""
 
-    def get(self, key: str) -> bytes: ...
-    def get_range(self, key: str, start: int, length: int) -> bytes: ...
-    def stat(self, key: str) -> ObjectInfo | None: ...
+    def get(self, key: str) -> bytes:
+        """NotFoundError where there is none."""
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """Up to ``length`` bytes: fewer at the end, none past it."""
+
+    def stat(self, key: str) -> ObjectInfo | None:
+        """None where there is no such object."""
+
     def list(self, prefix: str, *, start_after: str = "") -> Iterator[ObjectInfo]:
-        """Objects below a prefix in key order, page by page."""
+        """Objects whose keys begin with ``prefix`` and come after ``start_after``, in key order, page by page."""
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; those already gone are no error."""
 
     def uri(self, key: str) -> tuple[str, Mapping[str, str]]:
-        """(URI, storage options) with which Polars and pyarrow read the object in ranges."""
+        """(URI, storage options) with which Polars reads the object in ranges; pass ``glob=False``."""
 
 
 # --- Messages --------------------------------------------------------------------------------------------------
@@ -141,7 +149,9 @@ class MessageQueue(Protocol):
     def pull(self, max_messages: int, *, wait_seconds: float = 0.0) -> Sequence[Message]:
         """Lease up to ``max_messages``; they come back when the lease ends without an ack."""
 
-    def extend(self, messages: Sequence[Message], seconds: int) -> None: ...
+    def extend(self, messages: Sequence[Message], seconds: int) -> None:
+        """Make the leases last ``seconds`` from now, or the service's longest; ended ones are left alone."""
+
     def ack(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Remove messages for good. Returns those that could not be acked (their lease had ended)."""
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
 
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
+from pyarrow import fs
 
 from platform_assets.engine.errors import (
     AuthError,
@@ -223,6 +229,45 @@ def test_requests_of_a_listing_are_counted(make: Callable[..., S3ObjectStore], m
         moto_proxy.exchanges.clear()
         listing()
         assert len(moto_proxy.exchanges) == requests
+
+
+def test_readers_fetch_only_the_columns_and_row_groups_they_need(
+    make: Callable[..., S3ObjectStore], moto_proxy: HttpProxy
+) -> None:
+    store, rows = make(), 200_000
+    table = pa.table(
+        {"day": range(rows), "value": [n * 0.5 for n in range(rows)], "other": [n * 7 for n in range(rows)]}
+    )
+    sink = io.BytesIO()
+    pq.write_table(table, sink, row_group_size=10_000, compression="none")
+    store.put("data.parquet", sink.getvalue())
+    uri, options = store.uri("data.parquet")
+
+    def with_polars() -> float:
+        scan = pl.scan_parquet(uri, storage_options=dict(options), glob=False).filter(
+            pl.col("day") >= rows - 10_000
+        )
+        return scan.select(pl.col("value").sum()).collect().item()
+
+    def with_pyarrow() -> float:
+        bucket = fs.S3FileSystem(endpoint_override=options["aws_endpoint_url"], region=options["aws_region"])
+        with bucket.open_input_file(uri.removeprefix("s3://")) as file:
+            return pc.sum(pq.ParquetFile(file).read_row_group(19, columns=["value"])["value"]).as_py()
+
+    for read in (with_polars, with_pyarrow):
+        moto_proxy.exchanges.clear()
+        assert read() == sum(n * 0.5 for n in range(rows - 10_000, rows))
+        ranges = [
+            exchange.headers.get("Range") or exchange.headers["range"]
+            for exchange in moto_proxy.sent("GET", "")
+        ]
+        fetched = sum(last - first + 1 for first, last in map(_span, ranges))
+        assert fetched < len(sink.getvalue()) / 4
+
+
+def _span(header: str) -> tuple[int, int]:
+    first, last = header.removeprefix("bytes=").split("-")
+    return (0, int(last)) if not first else (int(first), int(last))
 
 
 def test_memory_of_an_upload_is_bounded_by_its_parts(
