@@ -180,6 +180,6 @@ def test_a_tick_costs_the_same_however_many_batches_there_have_been(old: int) ->
     assert store.requests == {
         "list": 4,
         "get": 0,
-        "listed": 8 * 3,
-    }  # seven of seven, and one of one, by three
+        "listed": 7 * 3 + 1,
+    }  # seven batches of three partitions, one of one
     assert len(offers(inbox, rig.now())) == 3
