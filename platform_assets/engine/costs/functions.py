@@ -35,8 +35,11 @@ class Slot:
 Function: TypeAlias = Callable[[Inputs, Slot], Iterable[Row]]
 
 FUNCTIONS: Mapping[str, str] = {
+    "budget_status": "platform_assets.engine.costs.budgets:status_rows",
+    "converted_spend": "platform_assets.engine.costs.currency:converted_rows",
     "estimated_token_costs": "platform_assets.engine.costs.estimates:estimated_rows",
     "saas_daily_costs": "platform_assets.engine.costs.saas:daily_rows",
+    "spend_anomalies": "platform_assets.engine.costs.anomalies:anomaly_rows",
 }
 
 
