@@ -94,7 +94,8 @@ class BigQueryWarehouse:
         require_query(query)
         filled, what = self._filled(tenant, table), f"fill {table}"
         given = table_schema(self._connection.dry_run(what, tenant, query).schema or ())
-        insert = insert_query(self._connection.quoted(tenant, table), given, filled.schema, query)
+        target = self._connection.quoted(tenant, table)
+        insert = insert_query(target, given, filled.schema, query, self.settings.digits_of_floats)
         with filled.job_ids() as base_id:
             job = self._connection.dml(what, tenant, insert, base_id=base_id)
         return int(job.num_dml_affected_rows or 0)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from platform_assets.engine.errors import ConfigError
+from platform_assets.engine.errors import ConfigError, PlatformError
 from platform_assets.engine.names import TableName, physical, physical_dataset
 from platform_assets.engine.spec import Spec
 from platform_assets.engine.sql.model import BoundSql
@@ -34,6 +34,8 @@ class BigQuerySettings(Spec):
     """``endpoint`` speaks to an emulator, without credentials. ``price_per_tib_usd`` prices dry runs.
 
     ``require_partition_filters`` false creates tables without that guard, for emulators that refuse MERGE under it.
+    ``digits_of_floats`` takes FLOAT64 into decimal columns, rounded, for emulators whose division is floating point;
+    BigQuery's is exact, so there it stays unset and a FLOAT64 is refused.
     ``max_file_bytes`` bounds each temporary file of a load; ``staging_hours`` is when an orphaned staging table goes.
     """
 
@@ -44,6 +46,7 @@ class BigQuerySettings(Spec):
     price_per_tib_usd: Annotated[float, Field(ge=0)] | None = None
     job_labels: Mapping[str, str] = {}
     require_partition_filters: bool = True
+    digits_of_floats: Annotated[int, Field(ge=0, le=18)] | None = None
     max_file_bytes: Annotated[int, Field(ge=1)] = 512 * 1024 * 1024
     staging_hours: Annotated[int, Field(ge=1, le=168)] = 24
     schema_cache_seconds: Annotated[float, Field(ge=0)] = 300.0
@@ -86,8 +89,10 @@ class Connection:
         """One REST request: ``request(client, retry=…, timeout=…)``. Only requests that may be repeated."""
 
         def once() -> Any:
-            with translated(what):
+            try:
                 return request(self.client(), retry=None, timeout=self.settings.request_timeout_seconds)
+            except Exception as error:
+                raise _known(error, what) from error
 
         return self._retried(once)
 
@@ -139,7 +144,7 @@ class Connection:
                     wait_timeout=self.settings.job_timeout_seconds,
                 )
             except Exception as error:
-                raise self._read_error(error, what) from error
+                raise _known(error, what) from error
 
         return self._retried(once)
 
@@ -172,10 +177,6 @@ class Connection:
         return labels(tenant, [*self.settings.job_labels.items(), *extra])
 
     # --- inside ---
-
-    def _read_error(self, error: Exception, what: str) -> Exception:
-        known = translate(error, what)
-        return error if known is None else jobs.by_text(known)
 
     def _retried(self, call: Callable[[], Any]) -> Any:
         patience = self._patience
@@ -225,6 +226,14 @@ class Connection:
             credentials=AnonymousCredentials(),
             client_options={"api_endpoint": endpoint},
         )
+
+
+def _known(error: Exception, what: str) -> Exception:
+    """Ours where it is a client library's; the error itself where it is a bug."""
+    if isinstance(error, PlatformError):
+        return error
+    found = translate(error, what)
+    return error if found is None else jobs.by_text(found)
 
 
 def _parameter(name: str, kind: Any, value: Any) -> Any:

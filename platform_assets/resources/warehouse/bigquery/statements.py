@@ -261,27 +261,37 @@ _COERCED: Mapping[FieldType, frozenset[FieldType]] = {
 }
 
 
-def insert_query(table: str, given: TableSchema, wanted: TableSchema, query: BoundSql) -> BoundSql:
+def insert_query(
+    table: str,
+    given: TableSchema,
+    wanted: TableSchema,
+    query: BoundSql,
+    digits_of_floats: int | None = None,
+) -> BoundSql:
     """Rows of a query, by column name. RejectedError names every column that the table does not have or whose type
-    does not fit; a value that would lose digits stops the statement.
+    does not fit; a value that would lose digits stops the statement. ``digits_of_floats``: FLOAT64 becomes a
+    decimal, rounded to so many digits after the point.
 
     The line ends keep a trailing comment of the query to itself.
     """
-    problems = [reason for f in given.fields if (reason := _misfit(f, wanted.get(f.name)))]
+    rounded = digits_of_floats is not None
+    problems = [reason for f in given.fields if (reason := _misfit(f, wanted.get(f.name), rounded))]
     if problems:
         raise RejectedError(f"{table} cannot take these rows: {'; '.join(problems)}")
     pairs = [(f, column) for f in given.fields if (column := wanted.get(f.name))]
-    values = ", ".join(_assigned(f, column) for f, column in pairs)
+    values = ", ".join(_assigned(f, column, digits_of_floats) for f, column in pairs)
     columns = quoted_all(column.name for _, column in pairs)
     return BoundSql(
         f"INSERT INTO {table} ({columns}) SELECT {values} FROM (\n{query.sql}\n)", query.parameters
     )
 
 
-def _misfit(given: Field, wanted: Field | None) -> str | None:
+def _misfit(given: Field, wanted: Field | None, rounded: bool) -> str | None:
     if wanted is None:
         return f"column {given.name} does not exist in the table"
     if _is_untyped(given) or _fits(given, wanted) or _is_checked(given, wanted):
+        return None
+    if rounded and _is_rounded(given, wanted):
         return None
     return f"column {given.name} is {column_type(wanted)}, the rows give {column_type(given)}"
 
@@ -299,15 +309,26 @@ def _is_checked(given: Field, wanted: Field) -> bool:
     return single and (given.type, wanted.type) == (FieldType.BIGNUMERIC, FieldType.NUMERIC)
 
 
+def _is_rounded(given: Field, wanted: Field) -> bool:
+    single = Mode.REPEATED not in (given.mode, wanted.mode)
+    return (
+        single
+        and given.type is FieldType.FLOAT64
+        and wanted.type in (FieldType.NUMERIC, FieldType.BIGNUMERIC)
+    )
+
+
 def _is_untyped(given: Field) -> bool:
     """A bare NULL has type INT64 in GoogleSQL; only values of it can be wrong, and they are looked at."""
     return given.type is FieldType.INT64 and given.mode is not Mode.REPEATED
 
 
-def _assigned(given: Field, wanted: Field) -> str:
+def _assigned(given: Field, wanted: Field, digits: int | None) -> str:
     name, kind = quoted(given.name), column_type(wanted)
     if _fits(given, wanted):
         return name
+    if digits is not None and _is_rounded(given, wanted):
+        return f"ROUND(CAST({name} AS {kind}), {digits})"
     if _is_checked(given, wanted):
         same = f"CAST(SAFE_CAST({name} AS {kind}) AS BIGNUMERIC) = {name}"
         words = f"column {given.name} is {kind} and would change a value"
