@@ -45,7 +45,9 @@ def files(*rooms: str) -> list[Path]:
 @pytest.mark.parametrize("path", files(*MAY_IMPORT), ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_follow_the_arrows(path: Path) -> None:
     allowed = MAY_IMPORT[room_of(path)] | MAY_ALSO_IMPORT.get(path.relative_to(ROOT).as_posix(), set())
-    ours = {name.removeprefix("platform_assets.") for name in imports(path) if name.startswith("platform_assets.")}
+    ours = {
+        name.removeprefix("platform_assets.") for name in imports(path) if name.startswith("platform_assets.")
+    }
     strangers = {name for name in ours if not any(name == a or name.startswith(f"{a}.") for a in allowed)}
     assert not strangers, f"{path.relative_to(ROOT)} may not import {sorted(strangers)}"
 
@@ -58,7 +60,9 @@ def test_the_engine_is_pure(path: Path) -> None:
 
 @pytest.mark.parametrize("path", files("engine"), ids=lambda p: str(p.relative_to(ROOT)))
 def test_the_engine_has_no_clock(path: Path) -> None:
-    calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+    calls = {
+        ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
+    }
     clocks = {"datetime.now", "datetime.utcnow", "date.today", "time.time", "monotonic", "time.monotonic"}
     assert not calls & clocks, f"{path.relative_to(ROOT)} reads the clock: {sorted(calls & clocks)}"
 
@@ -68,8 +72,12 @@ def test_capabilities_do_not_know_one_another(path: Path) -> None:
     capability = path.relative_to(ROOT).parts[1]
     if capability in SIBLINGS:
         others = {f"platform_assets.engine.{name}" for name in SIBLINGS - {capability}}
-        strangers = {name for name in imports(path) if any(name == o or name.startswith(f"{o}.") for o in others)}
-        allowed = {"platform_assets.engine.ingestion.spec"}  # names and paths that every configuration speaks of
+        strangers = {
+            name for name in imports(path) if any(name == o or name.startswith(f"{o}.") for o in others)
+        }
+        allowed = {
+            "platform_assets.engine.ingestion.spec"
+        }  # names and paths that every configuration speaks of
         assert not strangers - allowed
 
 
@@ -81,11 +89,16 @@ def test_dagster_stays_in_its_rooms() -> None:
 
 
 def reads_environment(path: Path) -> bool:
-    names = {ast.unparse(node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+    names = {
+        ast.unparse(node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)
+    }
     return bool(names & {"os.environ", "os.getenv", "os.environb"})
 
 
 def test_only_settings_reads_the_environment() -> None:
-    readers = [str(p.relative_to(ROOT)) for p in files("engine", "ports", "config", "assets", "resources", "settings")]
+    readers = [
+        str(p.relative_to(ROOT))
+        for p in files("engine", "ports", "config", "assets", "resources", "settings")
+    ]
     readers = [name for name in readers if reads_environment(ROOT / name)]
     assert readers == ["settings.py"]

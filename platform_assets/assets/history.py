@@ -50,6 +50,17 @@ class RunHistory:
         self._rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
         self._worst: dict[tuple[str, str, SliceKey], PartOutcome] = {}
 
+    def __enter__(self) -> "RunHistory":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Completes the run rows; of a run that was interrupted only what it did is written, and a sensor does the
+        rest when Dagster knows how the run ended."""
+        if kind is None:
+            self.end()
+        else:
+            self.flush()
+
     def begin(
         self, nodes: Sequence[Node], keys: Sequence[SliceKey], tenants: Mapping[str, TenantSpec]
     ) -> None:

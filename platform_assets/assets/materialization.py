@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import dagster as dg
 
+from platform_assets.assets.chart import bar_chart
 from platform_assets.assets.graph import Node
 from platform_assets.assets.keys import table_key
 from platform_assets.assets.outcomes import PartOutcome, SliceOutcome
@@ -132,23 +133,6 @@ def _measures(node: Node, outcome: SliceOutcome) -> dict[str, Any]:
     shown |= {f"{name}_approx": dg.MetadataValue.float(float(total)) for name, total in named.items()}
     shown["chart"] = dg.MetadataValue.md(bar_chart(f"{node.measure.column} of {outcome.key}", bars))
     return shown
-
-
-def bar_chart(title: str, bars: Mapping[tuple[str, str], Decimal], most: int = 10) -> str:
-    """A Markdown image (SVG) of the largest amounts; labels carry their currency."""
-    import base64
-
-    import pygal
-
-    chart = pygal.HorizontalBar(
-        show_legend=False, width=640, height=80 + 26 * min(len(bars), most), js=[], print_values=True
-    )
-    chart.title = title
-    largest = sorted(bars.items(), key=lambda bar: (-abs(bar[1]), bar[0]))[:most]
-    chart.x_labels = [f"{name} {currency}".strip() for (currency, name), _ in reversed(largest)]
-    chart.add("", [float(amount) for _, amount in reversed(largest)], formatter=lambda v: f"{v:,.2f}")
-    image = base64.b64encode(chart.render(disable_xml_declaration=True).encode()).decode()
-    return f"![{title}](data:image/svg+xml;base64,{image})"
 
 
 def _preview(outcome: SliceOutcome) -> dict[str, Any]:

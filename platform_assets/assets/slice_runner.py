@@ -57,10 +57,13 @@ class SliceRunner:
         groups = _group(node, keys, earlier)
         with ThreadPoolExecutor(self.run.slices_in_flight, thread_name_prefix=str(node.table)) as pool:
             futures = [pool.submit(self._slice, node, group, earlier) for group in groups]
-            for group, future in zip(groups, futures, strict=True):
-                parts = self._wait(future)
-                for key in group:
-                    yield SliceOutcome(node.table, key, parts, days_covered=len(group))
+            try:
+                for group, future in zip(groups, futures, strict=True):
+                    parts = self._wait(future)
+                    for key in group:
+                        yield SliceOutcome(node.table, key, parts, days_covered=len(group))
+            finally:  # a cancelled run finishes the slices it is in, and begins no more
+                pool.shutdown(wait=False, cancel_futures=True)
 
     def _wait(self, future: "Future[tuple[PartOutcome, ...]]") -> tuple[PartOutcome, ...]:
         # Progress is told from the run's own thread: Dagster's loggers are not made for several.
@@ -129,11 +132,11 @@ class SliceRunner:
 
 def _group(node: Node, keys: Sequence[SliceKey], earlier: Statuses) -> list[list[SliceKey]]:
     """Keys by the slice that holds them. A blocked day leaves its month to the other days, and is told alone."""
-    groups: dict[SliceKey, list[SliceKey]] = {}
+    groups: dict[tuple[SliceKey, bool], list[SliceKey]] = {}
     for key in sorted(keys):
         blocked = any(earlier.get((table, key)) in BAD for table in node.upstream)
         name = key if blocked else SliceKey(node.slice_date(key.day), key.tenant)
-        groups.setdefault(name, []).append(key)
+        groups.setdefault((name, blocked), []).append(key)
     return list(groups.values())
 
 

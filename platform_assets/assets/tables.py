@@ -70,22 +70,21 @@ def build_tables(
         selected = [node for node in nodes if table_key(node.table) in context.selected_asset_keys]
         keys = [SliceKey.parse(key) for key in context.partition_keys]
         runner = SliceRunner(doors, run, tenants, providers, frozenset(n.table for n in selected))
-        history = RunHistory(doors.warehouse, metadata_tables, run, config_version, context.run.tags)
         failures: list[SliceOutcome] = []
         statuses: Statuses = {}
-        history.begin(selected, keys, tenants)
-        for node in selected:
-            outcomes: list[SliceOutcome] = []
-            for outcome in runner.run_node(node, keys, statuses):
-                outcomes.append(outcome)
-                statuses[outcome.table, outcome.key] = outcome.status
-                context.log.log("ERROR" if outcome.status in BAD else "INFO", str(outcome))
-                history.record(outcome)
-                if outcome.status is Status.PUBLISHED:
-                    yield materialization(node, outcome, run.run_id, lineage(node))
-            yield from check_evaluations(node, outcomes)
-            failures += [outcome for outcome in outcomes if outcome.status in BAD]
-        history.end()
+        with RunHistory(doors.warehouse, metadata_tables, run, config_version, context.run.tags) as history:
+            history.begin(selected, keys, tenants)
+            for node in selected:
+                outcomes: list[SliceOutcome] = []
+                for outcome in runner.run_node(node, keys, statuses):
+                    outcomes.append(outcome)
+                    statuses[outcome.table, outcome.key] = outcome.status
+                    context.log.log("ERROR" if outcome.status in BAD else "INFO", str(outcome))
+                    history.record(outcome)
+                    if outcome.status is Status.PUBLISHED:
+                        yield materialization(node, outcome, run.run_id, lineage(node))
+                yield from check_evaluations(node, outcomes)
+                failures += [outcome for outcome in outcomes if outcome.status in BAD]
         if failures:
             # Retrying the step would run the good slices again: what failed is asked for anew, slice by slice.
             raise dg.Failure(_summary(failures, len(selected) * len(keys)), allow_retries=False)

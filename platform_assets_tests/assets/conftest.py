@@ -1,5 +1,6 @@
 """A whole code location in a temporary folder: the repository's own configuration, DuckDB, the provider API."""
 
+import gc
 import importlib
 import shutil
 import sys
@@ -67,7 +68,9 @@ def _range(first: SliceKey, last: SliceKey) -> dict[str, str]:
 def load_location(configs: Path) -> ModuleType:
     """Import the definitions anew, as a fresh process would."""
     sys.modules.pop("platform_assets.definitions", None)
-    return importlib.import_module("platform_assets.definitions")
+    module = importlib.import_module("platform_assets.definitions")
+    gc.unfreeze()  # the definitions freeze what a process made before them; a test session goes on
+    return module
 
 
 def _environment(home: Path, api: ProviderApi, configs: Path) -> dict[str, str]:

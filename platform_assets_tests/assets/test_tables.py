@@ -175,12 +175,15 @@ def test_a_critical_expectation_keeps_the_old_slice_of_that_tenant_day_alone(
     assert any(row["success"] is False and row["severity"] == "critical" for row in kept)
 
 
-def test_a_blocked_day_leaves_its_month_to_the_other_days(location: Location, day: date) -> None:
-    acme = SliceKey(day, "acme1281")
-    second = SliceKey(day + timedelta(days=1), "acme1281")
-    stamp = int((second.day - date(1970, 1, 1)).total_seconds())
+@pytest.mark.parametrize("bad", [1, 2])
+def test_a_blocked_day_leaves_its_month_to_the_other_days(location: Location, bad: int) -> None:
+    """Also where the day is the first, whose date is the month's own name."""
+    days = [SliceKey(date(2026, 6 + bad, number), "acme1281") for number in (1, 2)]
+    first, second = days
+    acme, day = days[2 - bad], first.day
+    stamp = int((days[bad - 1].day - date(1970, 1, 1)).total_seconds())
     location.api.fail(*[Fault(status=404, path=f"start_time={stamp}")] * 9)
-    run = location.run(CHAIN, acme, second)
+    run = location.run(CHAIN, first, second)
     assert not run.success
     assert published(location, run, "gold_reporting.monthly_spend") == {str(acme)}
     monthly = spend(location, "acme1281", "gold_reporting.monthly_spend", *month(day))
