@@ -15,7 +15,7 @@ parts = st.text(
 keys = st.lists(parts.filter(lambda part: part not in {".", ".."}), min_size=1, max_size=3).map("/".join)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.sets(keys, max_size=8), st.text("a/-.é", max_size=3), keys)
 def test_a_listing_is_what_sorting_and_filtering_would_give(names: set[str], prefix: str, after: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -27,7 +27,7 @@ every_operation = pytest.mark.parametrize("use", OPERATIONS.values(), ids=OPERAT
 
 
 def queue(endpoint: str, **settings: Any) -> PubSubQueue:
-    defaults = {"timeout_seconds": 1.0, "connect_timeout_seconds": 1.0, "shortest_wait_seconds": 0.5}
+    defaults = {"timeout_seconds": 0.6, "connect_timeout_seconds": 0.5, "shortest_wait_seconds": 0.5}
     return PubSubQueue(
         PubSubQueueSettings(project="p", endpoint=endpoint, subscription="s", **(defaults | settings))
     )

@@ -19,7 +19,7 @@ ONE = [OutboundMessage(b"one", {"a": "b"}, "key")]
 
 
 def topic(endpoint: str, **settings: Any) -> PubSubTopic:
-    defaults = {"timeout_seconds": 1.0, "connect_timeout_seconds": 1.0}
+    defaults = {"timeout_seconds": 0.6, "connect_timeout_seconds": 0.5}
     return PubSubTopic(
         PubSubTopicSettings(project="p", endpoint=endpoint, topic="t", **(defaults | settings))
     )
