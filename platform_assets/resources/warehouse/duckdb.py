@@ -72,7 +72,7 @@ class DuckDBWarehouse:
             plan.require_allowed(spec.name)
             said = plan.describe() + option_changes(stored, spec)
             if said:
-                apply_changes(connection, table, spec, plan)
+                apply_changes(connection, table, spec, have, plan)
                 write_comment(connection, table, apply_plan(have, plan), spec)
             self._expire(connection, table, spec.partitioning)
         return tuple(f"{spec.name}: {change}" for change in said)

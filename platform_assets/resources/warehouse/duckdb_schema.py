@@ -32,6 +32,7 @@ from platform_assets.engine.schema.planning import (
     RelaxColumn,
     SchemaPlan,
     WidenColumn,
+    apply_plan,
 )
 from platform_assets.engine.sql.dialect import DUCKDB_TYPES
 from platform_assets.resources.warehouse.duckdb_file import Connection, quoted
@@ -204,27 +205,32 @@ def _columns(schema: TableSchema, *, constrained: bool) -> str:
     return ", ".join(one(column) for column in schema.fields)
 
 
-def apply_changes(connection: Connection, table: TableName, spec: TableSpec, plan: SchemaPlan) -> None:
-    """Bring the table to the plan; inside the caller's transaction."""
+def apply_changes(
+    connection: Connection, table: TableName, spec: TableSpec, have: TableSchema | None, plan: SchemaPlan
+) -> None:
+    """Bring the table from ``have`` to the plan; inside the caller's transaction."""
     for change in plan.changes:
-        for statement in _statements(table, spec, change):
-            connection.execute(statement)
         if isinstance(change, CreateTable):
             create_table(connection, table, spec)
+        # DuckDB is told the whole type of a STRUCT, so each change starts from what the ones before have made.
+        have = apply_plan(have, SchemaPlan((change,)))
+        for statement in _statements(table, have, change):
+            connection.execute(statement)
 
 
-def _statements(table: TableName, spec: TableSpec, change: Change) -> Iterator[str]:
+def _statements(table: TableName, after: TableSchema, change: Change) -> Iterator[str]:
     alter = f"ALTER TABLE {table_identifier(table)}"
     match change:
         case AddColumn(path, column):
-            yield f"{alter} ADD COLUMN {_path(spec.schema, path)} {duckdb_type(column)}"
+            yield f"{alter} ADD COLUMN {_path(after, path)} {duckdb_type(column)}"
             if column.description and len(path) == 1:
                 yield _comment_on_column(table, column.name, column.description)
         case RelaxColumn((name,)):
             yield f"{alter} ALTER COLUMN {identifier(name)} DROP NOT NULL"
-        case WidenColumn(path):
-            top = _top(spec.schema, path[0])
-            yield f"{alter} ALTER COLUMN {identifier(path[0])} SET DATA TYPE {duckdb_type(top)}"
+        case WidenColumn((name, *_)):
+            top = after.get(name)
+            assert top is not None, "a plan only widens columns that are there"
+            yield f"{alter} ALTER COLUMN {identifier(name)} SET DATA TYPE {duckdb_type(top)}"
         case DescribeColumn((name,), text):
             yield _comment_on_column(table, name, text)
         case _:  # modes and descriptions inside STRUCT live in the table's comment alone
@@ -234,19 +240,11 @@ def _statements(table: TableName, spec: TableSpec, change: Change) -> Iterator[s
 def _path(schema: TableSchema, path: tuple[str, ...]) -> str:
     """DuckDB names the items of a list ``element``."""
     parts, fields = [], schema.fields
-    for name in path:
-        parts.append(name)
-        column = next((f for f in fields if f.name.lower() == name.lower()), None)
-        if column is not None and column.mode is Mode.REPEATED and name != path[-1]:
-            parts.append("element")
-        fields = column.fields if column else ()
-    return identifier(*parts)
-
-
-def _top(schema: TableSchema, name: str) -> Field:
-    column = schema.get(name)
-    assert column is not None, "a plan only names columns of the wanted schema"
-    return column
+    for name in path[:-1]:
+        column = next(f for f in fields if f.name == name)
+        parts += [name, "element"] if column.mode is Mode.REPEATED else [name]
+        fields = column.fields
+    return identifier(*parts, path[-1])
 
 
 def _describe(connection: Connection, table: TableName, name: str, text: str) -> None:

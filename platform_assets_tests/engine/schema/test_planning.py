@@ -162,6 +162,36 @@ def fields(depth: int) -> st.SearchStrategy[tuple[Field, ...]]:
 schemas = fields(2).map(TableSchema)
 
 
+@st.composite
+def evolutions(draw: st.DrawFn) -> tuple[TableSchema, TableSchema]:
+    """A schema, and one that it may grow into."""
+
+    def grown(old: Field, in_list: bool) -> Field:
+        in_list = in_list or old.mode is M.REPEATED
+        mode = M.NULLABLE if old.mode is M.REQUIRED and draw(st.booleans()) else old.mode
+        wider = [old.type] if in_list else [old.type, *sorted(WIDENINGS.get(old.type, ()))]
+        inner = grown_all(old.fields, in_list) if old.fields else ()
+        return replace(old, mode=mode, type=draw(st.sampled_from(wider)), fields=inner)
+
+    def grown_all(old: tuple[Field, ...], in_list: bool) -> tuple[Field, ...]:
+        new = draw(
+            st.lists(st.tuples(leaf_types, st.sampled_from([M.NULLABLE, M.REPEATED]), texts), max_size=2)
+        )
+        added = (Field(f"new{n}", kind, mode, text) for n, (kind, mode, text) in enumerate(new))
+        return (*(grown(f, in_list) for f in old), *added)
+
+    current = draw(schemas)
+    return current, TableSchema(grown_all(current.fields, False))
+
+
+@given(evolutions())
+def test_growth_is_never_refused_and_ends_as_wanted(pair: tuple[TableSchema, TableSchema]) -> None:
+    current, wanted = pair
+    plan = plan_changes(current, wanted)
+    assert plan.refusals == ()
+    assert apply_plan(current, plan) == wanted
+
+
 @given(current=st.none() | schemas, wanted=schemas)
 def test_a_plan_applied_leaves_nothing_to_do(current: TableSchema | None, wanted: TableSchema) -> None:
     plan = plan_changes(current, wanted)

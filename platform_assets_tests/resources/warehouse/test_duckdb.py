@@ -14,6 +14,8 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from platform_assets.engine.errors import (
@@ -35,11 +37,13 @@ from platform_assets.engine.schema.model import (
     TableSchema,
     TableSpec,
 )
+from platform_assets.engine.schema.planning import apply_plan, plan_changes
 from platform_assets.engine.sql.binding import bind_query
 from platform_assets.engine.sql.model import BoundSql
 from platform_assets.ports import SliceWrite
 from platform_assets.resources.warehouse.arrow_spool import spooled
 from platform_assets.resources.warehouse.duckdb import DuckDBSettings, DuckDBWarehouse
+from platform_assets_tests.engine.schema.test_planning import evolutions, schemas
 
 TENANT = "acme1281"
 SPEC = TableSpec(
@@ -493,3 +497,26 @@ def test_a_fork_free_close_ends_all_threads_of_the_instance(warehouse: DuckDBWar
             return
         time.sleep(0.02)
     raise AssertionError("threads are left behind")
+
+
+@settings(max_examples=40, deadline=None)
+@given(pair=st.one_of(evolutions(), st.tuples(schemas, schemas)))
+def test_what_is_planned_is_what_the_table_becomes(
+    tmp_path_factory: pytest.TempPathFactory, pair: tuple[TableSchema, TableSchema]
+) -> None:
+    current, wanted = pair
+    plan = plan_changes(current, wanted)
+    warehouse = DuckDBWarehouse(DuckDBSettings(folder=tmp_path_factory.mktemp("planned")))
+    try:
+        warehouse.ensure_table(TENANT, TableSpec(SPEC.name, current))
+        assert warehouse.describe(TENANT, SPEC.name) == current
+        if plan.refusals:
+            with pytest.raises(RejectedError):
+                warehouse.ensure_table(TENANT, TableSpec(SPEC.name, wanted))
+            assert warehouse.describe(TENANT, SPEC.name) == current
+        else:
+            warehouse.ensure_table(TENANT, TableSpec(SPEC.name, wanted))
+            assert warehouse.describe(TENANT, SPEC.name) == apply_plan(current, plan)
+            assert warehouse.ensure_table(TENANT, TableSpec(SPEC.name, wanted)) == ()
+    finally:
+        warehouse.close()
