@@ -8,7 +8,9 @@ import dagster as dg
 from platform_assets.assets.automation import pipeline_jobs, pipeline_schedules
 from platform_assets.assets.dead_runs import dead_run_sensors
 from platform_assets.assets.graph import build_nodes
+from platform_assets.assets.inbox.sensor import queue_sensor
 from platform_assets.assets.keys import tenant_day_partitions
+from platform_assets.assets.metrics import build_metrics
 from platform_assets.assets.tables import build_tables
 from platform_assets.config import load
 from platform_assets.resources.adapter import AdapterResource
@@ -29,6 +31,7 @@ tenants = {n: t for n, t in configuration.tenants.items() if settings.cell in (N
 partitions = tenant_day_partitions(start, tuple(sorted(tenants)))
 nodes = build_nodes(configuration.pipelines)
 jobs = pipeline_jobs(configuration.pipelines, nodes)
+metrics = build_metrics(configuration.metrics, deployment)
 
 defs = dg.Definitions(
     assets=[
@@ -40,14 +43,19 @@ defs = dg.Definitions(
             partitions=partitions,
             slices_in_flight=deployment.limits.slices_in_flight,
             config_version=configuration.version,
-        )
+        ),
+        *metrics.assets,
     ],
     jobs=list(jobs.values()),
     schedules=pipeline_schedules(configuration.pipelines, jobs, tenants, start, deployment.schedules_enabled),
-    sensors=dead_run_sensors(configuration.metadata_tables["pipeline_runs"], sorted(tenants)),
+    sensors=[
+        *dead_run_sensors(configuration.metadata_tables["pipeline_runs"], sorted(tenants)),
+        *metrics.sensors,
+        *(queue_sensor(s, deployment.inbox, enabled=deployment.schedules_enabled) for s in metrics.sources),
+    ],
     resources={
-        port: AdapterResource(port=port, kind=binding.kind, settings=dict(binding.settings))
-        for port, binding in deployment.resources().items()
+        key: AdapterResource(port=port, kind=binding.kind, settings=dict(binding.settings))
+        for key, (port, binding) in deployment.adapters().items()
     },
     # One process per run: the default multiprocess executor costs seconds per step.
     executor=dg.in_process_executor,

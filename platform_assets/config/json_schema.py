@@ -14,6 +14,7 @@ from typing import Any
 from platform_assets.engine.deployment import DeploymentSpec
 from platform_assets.engine.errors import Problem
 from platform_assets.engine.ingestion.spec import PipelineSpec, ProviderSpec
+from platform_assets.engine.metrics.spec import MetricSpec
 from platform_assets.engine.quality.spec import DqFile
 from platform_assets.engine.spec import Spec
 from platform_assets.engine.tenancy import TenantSpec
@@ -21,6 +22,7 @@ from platform_assets.engine.tenancy import TenantSpec
 MODELS: Mapping[str, type[Spec]] = {
     "deployment": DeploymentSpec,
     "dq": DqFile,
+    "metric": MetricSpec,
     "pipeline": PipelineSpec,
     "provider": ProviderSpec,
     "tenant": TenantSpec,

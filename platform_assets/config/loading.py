@@ -1,4 +1,4 @@
-"""The order of reading: deployment, providers, tenants, metadata tables, pipelines; then all against all."""
+"""The order of reading: deployment, providers, tenants, metadata tables, metrics, pipelines; then all against all."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from platform_assets.config import checks, needs, suites
 from platform_assets.config.document import Document, read_document
 from platform_assets.config.draft import Draft, raw_tables
 from platform_assets.config.metadata import metadata_tables
+from platform_assets.config.metrics import metric_problems, shared_problems
 from platform_assets.config.pipeline_folder import read_pipeline_folder
 from platform_assets.config.placeholders import fill, unfilled
 from platform_assets.config.query_cache import QueryCache
@@ -27,6 +28,7 @@ from platform_assets.config.version import configuration_version
 from platform_assets.engine.deployment import DeploymentSpec
 from platform_assets.engine.errors import ConfigError, Problem
 from platform_assets.engine.ingestion.spec import ProviderSpec
+from platform_assets.engine.metrics.spec import MetricSpec
 from platform_assets.engine.names import TableName
 from platform_assets.engine.pipelines import Configuration
 from platform_assets.engine.schema.model import TableSpec
@@ -85,6 +87,7 @@ class _Reading:
     tenants: dict[str, tuple[Document, TenantSpec]] = field(default_factory=dict)
     drafts: list[Draft] = field(default_factory=list)
     metadata: dict[str, TableSpec] = field(default_factory=dict)
+    metrics: dict[str, tuple[Document, MetricSpec]] = field(default_factory=dict)
     owners: dict[TableName, checks.Owner] = field(default_factory=dict)
     suites: suites.Suites = field(default_factory=dict)
     reads: needs.Reads = field(default_factory=dict)
@@ -119,6 +122,7 @@ class _Reading:
         self._read_tenants()
         self.metadata = metadata_tables(self.root, self.problems)
         self.known_tables |= {str(table.name) for table in self.metadata.values()}
+        self._read_metrics()
         self._read_pipelines()
         self._cross_check()
 
@@ -134,6 +138,18 @@ class _Reading:
             spec = document and self._spec(TenantSpec, document, path, "tenant")
             if document and spec:
                 self.tenants[path.stem] = (document, spec)
+
+    def _read_metrics(self) -> None:
+        for path in yaml_files(self.root, "metrics", self.problems):
+            document = self._plain_document(path)
+            # JSON has no enumerations: their values are text in the file.
+            spec = document and self._spec(MetricSpec, document, path, "metric_code", strict=False)
+            if document and spec:
+                wrong = metric_problems(document, spec)
+                self.problems += wrong
+                if not wrong:
+                    self.metrics[path.stem] = (document, spec)
+        self.problems += shared_problems(self.metrics)
 
     def _read_pipelines(self) -> None:
         for folder in pipeline_folders(self.root, frozenset(self.known_tenants), self.problems):
@@ -183,6 +199,7 @@ class _Reading:
             MappingProxyType(dict(sorted(self.providers.items()))),
             MappingProxyType({p.pipeline_id: p for p in sorted(pipelines, key=lambda p: p.pipeline_id)}),
             MappingProxyType(self.metadata),
+            MappingProxyType({code: spec for code, (_, spec) in sorted(self.metrics.items())}),
         )
 
     # --- One file -----------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from platform_assets.engine.inbox.spec import InboxSpec
 from platform_assets.engine.ingestion.spec import Identifier
+from platform_assets.engine.metrics.settings import MetricSettings
 from platform_assets.engine.spec import Spec
 
 
@@ -71,6 +72,7 @@ class DeploymentSpec(Spec):
     schedules_enabled: bool = False
     limits: Limits = Limits()
     inbox: InboxSpec = InboxSpec()
+    metrics: MetricSettings = MetricSettings()
 
     def resources(self) -> dict[str, AdapterSpec]:
         """The ports that have exactly one adapter, by port name."""
@@ -86,4 +88,13 @@ class DeploymentSpec(Spec):
                 "source_stores",
                 "warehouse",
             )
+        }
+
+    def adapters(self) -> dict[str, tuple[str, AdapterSpec]]:
+        """Every adapter, by the name under which assets ask for it: (port, adapter). ``warehouse``, …,
+        ``queue_<name>``, ``topic_<name>``."""
+        return {
+            **{port: (port, spec) for port, spec in self.resources().items()},
+            **{f"queue_{name}": ("queue", spec) for name, spec in sorted(self.ports.queues.items())},
+            **{f"topic_{name}": ("topic", spec) for name, spec in sorted(self.ports.topics.items())},
         }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from platform_assets.engine.deployment import DeploymentSpec
 from platform_assets.engine.ingestion.spec import PipelineSpec, ProviderSpec, Step
+from platform_assets.engine.metrics.spec import MetricSpec
 from platform_assets.engine.names import TableName
 from platform_assets.engine.schema.model import TableSpec
 from platform_assets.engine.tenancy import TenantSpec, runs_pipeline
@@ -67,6 +68,7 @@ class Configuration:
 
     ``version``: the git commit the files came from, or a hash of their content.
     ``metadata_tables``: table name (``pipeline_runs``) → spec of ``metadata.pipeline_runs``.
+    ``metrics``: the declared metrics, by metric code.
     """
 
     root: Path
@@ -76,6 +78,7 @@ class Configuration:
     providers: Mapping[str, ProviderSpec]
     pipelines: Mapping[str, Pipeline]
     metadata_tables: Mapping[str, TableSpec]
+    metrics: Mapping[str, MetricSpec] = field(default_factory=dict)
 
     def tenant_pipelines(self, tenant: str) -> tuple[Pipeline, ...]:
         """The pipelines that run for a tenant, by id."""

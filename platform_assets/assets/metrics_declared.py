@@ -1,0 +1,146 @@
+"""Declared metrics as assets: one op for any selection of them, each with lineage to the data sets it reads."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from platform_assets.assets.metrics_keys import EventTopics, dataset_key, metric_key
+from platform_assets.assets.metrics_requests import COLUMNS, told
+from platform_assets.engine.errors import RetryableError
+from platform_assets.engine.metrics.settings import MetricSettings
+from platform_assets.engine.metrics.spec import MetricSpec, dataset_of_series, lineage_of, to_request
+
+if TYPE_CHECKING:
+    from platform_assets.assets.metrics_run import MetricOutcome
+
+CONCLUDED = "metrics/concluded"
+RETRIES = 3
+RETRY_SECONDS = 10
+
+
+def declared_metrics(
+    metrics: Mapping[str, MetricSpec], topics: EventTopics, settings: MetricSettings
+) -> dg.AssetsDefinition:
+    """The op that computes the selected metrics. A metric that fails fails alone; the run then ends failed.
+
+    Passing faults are tried again within the run: what is finished by then is not computed twice.
+    """
+
+    @dg.multi_asset(
+        name="declared_metrics",
+        specs=[_spec(spec) for spec in metrics.values()],
+        can_subset=True,
+        required_resource_keys={"object_store", *topics.resource_keys},
+    )
+    def compute(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        chosen = [spec for code, spec in metrics.items() if metric_key(code) in context.selected_asset_keys]
+        outcomes = _run_all(context, chosen, topics, settings)
+        failures = []
+        for spec in chosen:
+            outcome = outcomes[spec.metric_code]
+            if outcome.status == "SUCCESS":
+                yield _result(spec, outcome)
+            else:
+                failures.append(f"- {spec.metric_code}: {outcome.error_code}: {outcome.error_message}")
+        if failures:
+            # The failures are published and no repetition would change them: the next data set version may.
+            context.instance.add_run_tags(context.run_id, {CONCLUDED: "true"})
+            text = f"{len(failures)} of {len(chosen)} metrics failed; all others are written:\n"
+            raise dg.Failure(text + "\n".join(failures), allow_retries=False)
+
+    return compute
+
+
+def _run_all(
+    context: dg.AssetExecutionContext,
+    specs: Sequence[MetricSpec],
+    topics: EventTopics,
+    settings: MetricSettings,
+) -> "dict[str, MetricOutcome]":
+    from platform_assets.assets.metrics_run import run_metric
+
+    store, opened = context.resources.object_store.adapter(), topics.opened(context.resources)
+    outcomes: dict[str, MetricOutcome] = {}
+    errors = []
+    with ThreadPoolExecutor(settings.read_threads, thread_name_prefix="metric-read") as readers:
+        for spec in specs:
+            request = to_request(spec, f"{context.run_id}-{spec.metric_code}", datetime.now(UTC))
+            try:
+                outcomes[spec.metric_code] = run_metric(
+                    request,
+                    store,
+                    opened,
+                    lambda: datetime.now(UTC),
+                    settings,
+                    final_attempt=context.retry_number >= RETRIES,
+                    readers=readers,
+                )
+            except RetryableError as error:
+                errors.append(f"{spec.metric_code}: {error}")
+    if errors:
+        context.log.warning("\n".join(errors))
+        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_SECONDS)
+    return outcomes
+
+
+def _spec(spec: MetricSpec) -> dg.AssetSpec:
+    from platform_assets.engine.expressions.explain import formula
+    from platform_assets.engine.metrics.spec import expression_of
+
+    metadata: dict[str, Any] = {
+        "dagster/column_schema": COLUMNS,
+        "metric_code": spec.metric_code,
+        "formula": formula(expression_of(spec)),
+        "unit": spec.unit,
+        "frequency": spec.frequency,
+        "refresh": str(spec.refresh),
+        "owner": spec.owner,
+        "tags": ", ".join(spec.tags),
+    }
+    return dg.AssetSpec(
+        metric_key(spec.metric_code),
+        deps=[dataset_key(dataset) for dataset in sorted(set(dataset_of_series(spec).values()))],
+        description=spec.description or None,
+        group_name="metrics",
+        skippable=True,
+        kinds={"parquet"},
+        tags={"domain": "metrics"},
+        metadata={name: value for name, value in metadata.items() if value},
+    )
+
+
+def _result(spec: MetricSpec, outcome: "MetricOutcome") -> dg.MaterializeResult[Any]:
+    manifest = outcome.manifest
+    metadata: dict[str, Any] = {
+        "dagster/row_count": outcome.row_count,
+        "dagster/column_lineage": column_lineage(spec),
+        "version": outcome.version_ts,
+        "manifest": dg.MetadataValue.path(outcome.output_manifest),
+        "run": dg.MetadataValue.json(told(outcome)),
+    }
+    if manifest:
+        metadata |= {
+            "nulls": manifest.null_count,
+            "infinities": manifest.inf_count,
+            "duplicates": manifest.duplicate_count,
+            "bytes": manifest.byte_count,
+        }
+    return dg.MaterializeResult(
+        asset_key=metric_key(spec.metric_code),
+        metadata=metadata,
+        # The same content is the same version, whenever it was computed.
+        data_version=dg.DataVersion(manifest.sha256) if manifest and manifest.sha256 else None,
+    )
+
+
+def column_lineage(spec: MetricSpec) -> dg.TableColumnLineage:
+    """The metric's columns by the series' columns they are made of, ``<series>.<column>`` of the data set."""
+    return dg.TableColumnLineage(
+        {
+            column: [dg.TableColumnDep(dataset_key(o.dataset), f"{o.series}.{o.column}") for o in origins]
+            for column, origins in lineage_of(spec).items()
+        }
+    )
