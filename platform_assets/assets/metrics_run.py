@@ -14,7 +14,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -227,10 +227,14 @@ class _Run:
         form, tally = self._settings.output_format, Tally()
         version = objects.free_version(self._clock())
         key = objects.layout.data(version, FILE_NAMES[form])
-        encoded = encode(_evaluated(self._request, inputs), tally, form, self._settings.compression)
+        rows = _evaluated(self._request, inputs)
         # Evaluating and encoding in one thread, hashing and uploading in another: worth it for large runs only.
-        pieces = ahead(encoded) if inputs.rows_planned > _LARGE_ROWS else encoded
-        objects.write_data(key, measured(pieces, tally))
+        large = inputs.rows_planned > _LARGE_ROWS
+        with (
+            closing(encode(rows, tally, form, self._settings.compression)) as encoded,
+            closing(ahead(encoded) if large else encoded) as pieces,
+        ):
+            objects.write_data(key, measured(pieces, tally))
         self._bytes_written = tally.byte_count
         written = Written(key, tally.byte_count, tally.sha256, tally.row_count, form)
         outputs = Outputs(data_prefix=objects.layout.data_prefix(version), files=(FILE_NAMES[form],))

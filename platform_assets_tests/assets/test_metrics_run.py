@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -482,6 +483,31 @@ def test_a_store_that_dresses_up_what_its_iterator_raised_hides_nothing(world: W
     outcome = world.send(final=False)
     assert outcome.error_code is ErrorCode.INPUT_READ_ERROR
     assert "which is no number" in outcome.error_message
+
+
+def test_a_large_upload_that_breaks_off_leaves_no_thread(world: World) -> None:
+    count = 600_000
+    times = pa.array(np.arange(count) * 60_000_000).cast(pa.timestamp("us"))
+    values = pa.array(np.random.default_rng(0).normal(size=count))
+    files = {f"{code}/data.parquet": parquet(code, times, values, extra=False) for code in "AB"}
+    put_dataset(world.store, files, ["A", "B"])
+    real = world.store.put
+    seen: list[str] = []
+
+    def put(key: str, data: Any, **conditions: Any) -> str:
+        if key.endswith(".parquet"):
+            next(iter(data))
+            seen.extend(t.name for t in threading.enumerate() if t.name == "metric-ahead")
+            raise RetryableError("broken pipe")
+        return real(key, data, **conditions)
+
+    world.store.put = put  # type: ignore[method-assign]
+    with pytest.raises(RetryableError, match="broken pipe"):
+        world.send(final=False)
+    assert seen == ["metric-ahead"]
+    world.store.put = real  # type: ignore[method-assign]
+    outcome = world.send()
+    assert world.table(outcome).column("value").to_pylist()[:3] == [2.0, 2.0, 2.0]
 
 
 def test_lost_bytes_are_noticed_before_success(world: World) -> None:

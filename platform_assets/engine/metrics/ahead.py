@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 _LOOK_SECONDS = 0.1  # how soon a producer that waits for room notices that nobody takes any more
 
 
-def ahead(items: Iterator[Item], depth: int = 16) -> Iterator[Item]:
+def ahead(items: Iterator[Item], depth: int = 16) -> Generator[Item, None, None]:
     """The same items. What ``items`` raises is raised where it would have been; leaving early ends the thread."""
     producer = _Producer(items, depth)
     producer.start()

@@ -238,7 +238,7 @@ class _Stream:
 
     def chunks(self) -> Iterator[Chunk]:
         """Chunks of some ten thousand rows or of one row group, whichever is more."""
-        while chunk := self._next():
+        while (chunk := self._next()) is not None:
             if len(chunk):
                 self._rows += len(chunk)
                 yield chunk

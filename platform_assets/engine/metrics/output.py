@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -53,7 +53,7 @@ _Encoder: TypeAlias = Callable[[Iterable[Chunk], Tally, Compression], Iterator[b
 
 def encode(
     chunks: Iterable[Chunk], tally: Tally, form: OutputFormat, compression: Compression
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     """Rows in time order → the bytes of the file, piece by piece. Counts rows, but not bytes: see ``measured``."""
     return (piece for piece in _ENCODERS[form](chunks, tally, compression) if piece)
 

@@ -32,7 +32,7 @@ def test_it_runs_only_so_far_ahead() -> None:
     for _ in range(10):
         next(taken)
     assert len(made) <= 10 + 3 + 1
-    taken.close()  # type: ignore[attr-defined]
+    taken.close()
     assert not [t for t in threading.enumerate() if t.name == "metric-ahead"]
     assert len(made) <= 10 + 3 + 2
 
