@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from platform_assets.commands.inbox import inbox
+
 if TYPE_CHECKING:
     from platform_assets.settings import Settings
 
@@ -216,6 +218,9 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     for row in rows:
         table.add_row(*row)
     Console().print(table)
+
+
+main.add_command(inbox)
 
 
 if __name__ == "__main__":

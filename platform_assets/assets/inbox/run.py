@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from platform_assets.assets.inbox.apply import Application, Applied, Handler
+from platform_assets.assets.inbox.apply import Application, Applied, Handler, Step, no_step
 from platform_assets.assets.inbox.sensor import REPLAY_TAG, inbox_of
 from platform_assets.engine.errors import PlatformError
 from platform_assets.engine.inbox.spec import InboxSpec
@@ -20,6 +20,7 @@ def apply_inbox(
     spec: InboxSpec,
     *,
     ordered: bool = False,
+    step: Step = no_step,
 ) -> dict[str, Applied]:
     """Apply the waiting messages of the run's partitions: partition → counts. ``handler`` makes a partition's handler.
 
@@ -38,6 +39,7 @@ def apply_inbox(
             ordered=ordered,
             replay=replay,
             ended=lambda owner: _ended(context.instance, owner),
+            step=step,
         ).apply(partition)
 
     return _each(context.partition_keys, apply)

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from platform_assets.assets.inbox.apply import Application
+from platform_assets.assets.inbox.apply import Application, Step, no_step
 from platform_assets.assets.inbox.store import Inbox
 from platform_assets.assets.inbox.tick import Offer, Router, Tick, run_tick
 from platform_assets.engine.inbox.model import Dead
@@ -50,7 +50,9 @@ def inbox_of(store: Any, source: str) -> Inbox:
     return Inbox(store, source)
 
 
-def queue_sensor(source: QueueSource, spec: InboxSpec, *, enabled: bool) -> dg.SensorDefinition:
+def queue_sensor(
+    source: QueueSource, spec: InboxSpec, *, enabled: bool, step: Step = no_step
+) -> dg.SensorDefinition:
     """A sensor for ``source``. Each tick offers again what is still unapplied, so a lost run request, a failed run or
     a killed daemon delays messages and never loses them. It keeps no cursor: the inbox is the memory."""
 
@@ -65,7 +67,8 @@ def queue_sensor(source: QueueSource, spec: InboxSpec, *, enabled: bool) -> dg.S
     def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         inbox = inbox_of(_adapter(context, "object_store"), source.name)
         queue = _adapter(context, source.queue_resource)
-        return evaluate(context, source, inbox, run_tick(inbox, queue, source.route, spec, now=_now), spec)
+        done = run_tick(inbox, queue, source.route, spec, now=_now, step=step)
+        return evaluate(context, source, inbox, done, spec)
 
     return tick
 
@@ -121,7 +124,7 @@ def _retire_unknown(
         return list(offers)
     known = []
     for offer in offers:
-        if source.partitions.has_partition_key(offer.partition, dynamic_partitions_store=context.instance):
+        if _exists(source.partitions, offer.partition):
             known.append(offer)
         else:
             context.log.warning(
@@ -129,6 +132,13 @@ def _retire_unknown(
             )
             _retire(inbox, offer.partition, spec)
     return known
+
+
+def _exists(partitions: dg.PartitionsDefinition, key: str) -> bool:
+    try:
+        return partitions.has_partition_key(key)
+    except dg.DagsterError:  # not even of the form that such a key has
+        return False
 
 
 def _retire(inbox: Inbox, partition: str, spec: InboxSpec) -> None:

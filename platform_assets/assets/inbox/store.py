@@ -189,12 +189,23 @@ class Inbox:
     def dead_letters(self) -> Iterator[tuple[str, DeadLetter]]:
         """(key, letter) of everything given up, by day."""
         for key in self.dead_letter_keys():
-            with suppress(NotFoundError):
-                yield key, decode_dead_letter(self.store.get(key))
+            if letter := self.letter(key):
+                yield key, letter
+
+    def letter(self, key: str) -> DeadLetter | None:
+        """One dead letter, or None where it has been replayed or dropped."""
+        try:
+            return decode_dead_letter(self.store.get(key))
+        except NotFoundError:
+            return None
 
     def dead_letter_keys(self) -> Iterator[str]:
         for info in self.store.list(f"{DEAD_LETTER}/{safe(self.source)}/"):
             yield info.key
+
+    def owns(self, key: str) -> bool:
+        """Whether a dead letter is this source's."""
+        return key.startswith(f"{DEAD_LETTER}/{safe(self.source)}/")
 
     def ask_for_replay(self, key: str) -> None:
         """Hand a dead letter to the next tick. In this order, a kill leaves it in both places: nothing is lost."""
