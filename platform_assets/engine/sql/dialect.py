@@ -189,6 +189,7 @@ def _line(node: exp.Expr) -> int:
 
 _WEEK_DAYS = ("SUNDAY", "SATURDAY", "FRIDAY", "THURSDAY", "WEDNESDAY", "TUESDAY", "MONDAY")
 _TRUNC_UNITS = frozenset({"YEAR", "QUARTER", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND", "MILLISECOND"})
+_FORMAT_CODES = frozenset("aAbBdfGHIjmMpSuUVwWyY%")  # f is what sqlglot makes of %E6S
 _PLAIN_FORMAT = re.compile(r"(?:[^%]|%%|%[-+ 0]*\d*(?:\.\d+)?[dsfxXeEgGo])*")
 
 
@@ -209,7 +210,28 @@ def _cast_format(node: exp.Expr) -> str | None:
 
 
 def _select_kind(node: exp.Expr) -> str | None:
-    return "SELECT AS STRUCT or AS VALUE has no twin in DuckDB" if node.args.get("kind") else None
+    kind = node.args.get("kind")
+    if not kind:
+        return None
+    stars = any(e.is_star for e in node.expressions)
+    outermost = not isinstance(node.parent, exp.Subquery | exp.Array)
+    return (
+        f"SELECT AS {kind} has a twin in DuckDB only inside a query and without *"
+        if stars or outermost
+        else None
+    )
+
+
+def _format_codes(node: exp.Expr) -> str | None:
+    """Codes that both print alike; ``%e`` and ``%z`` are known to both and differ."""
+    text = node.args.get("format")
+    if not isinstance(text, exp.Literal):
+        return "a date format must be a literal"
+    plain = text.name
+    if isinstance(node, exp.TimeToStr):
+        plain = plain.replace("%E3S", "%S")
+    bad = [code for code in re.findall(r"%(-?.)", plain) if code not in _FORMAT_CODES]
+    return f"date format %{bad[0]} has no twin in DuckDB" if bad else None
 
 
 def _printf_format(node: exp.Expr) -> str | None:
@@ -255,6 +277,11 @@ _MEANING: Mapping[type[exp.Expr], Callable[[exp.Expr], str | None]] = {
     exp.SafeFunc: _safe_function,
     exp.Select: _select_kind,
     exp.Format: _printf_format,
+    exp.TimeToStr: _format_codes,
+    exp.StrToTime: _format_codes,
+    exp.StrToDate: _format_codes,
+    exp.ParseDatetime: _format_codes,
+    exp.ParseTime: _format_codes,
     exp.Extract: _extract_part,
     exp.DateTrunc: _trunc_part,
     exp.TimestampTrunc: _trunc_part,
@@ -406,7 +433,9 @@ def _from_unix(node: exp.Expr) -> exp.Expr:
 
 
 def _local(node: exp.Expr) -> exp.Expr:
-    """FORMAT_TIMESTAMP's zone, which sqlglot drops."""
+    """FORMAT_TIMESTAMP's zone, which sqlglot drops, and fractions of a second."""
+    text = node.args["format"].name.replace("%E3S", "%S.%g")
+    node.set("format", exp.Literal.string(text))
     zone = node.args.get("zone")
     if zone is not None:
         instant = exp.cast(node.this.this.copy(), exp.DType.TIMESTAMPTZ)
@@ -420,6 +449,19 @@ def _instant(node: exp.Expr) -> exp.Expr:
     zone = node.args.get("zone")
     node.set("zone", None)
     return exp.AtTimeZone(this=node.copy(), zone=zone.copy() if zone else exp.Literal.string("UTC"))
+
+
+def _select(node: exp.Expr) -> exp.Expr:
+    """AS STRUCT puts the columns into one; AS VALUE says that there is one already."""
+    kind = node.args.get("kind")
+    node.set("kind", None)
+    if kind == "STRUCT":
+        pairs = [
+            exp.PropertyEQ(this=exp.to_identifier(e.alias_or_name or f"_{i}"), expression=e.unalias().copy())
+            for i, e in enumerate(node.expressions)
+        ]
+        node.set("expressions", [exp.Struct(expressions=pairs)])
+    return node
 
 
 def _unnest(node: exp.Expr) -> exp.Expr:
@@ -479,6 +521,8 @@ _REWRITES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Extract: _extract,
     exp.Anonymous: _rename,
     exp.Unnest: _unnest,
+    exp.Select: _select,
+    exp.ByteLength: lambda node: _call("STRLEN", node.this),
     exp.ParseBignumeric: _decimal_cast(18),
     exp.ParseNumeric: _decimal_cast(9),
     exp.Format: lambda node: _call("PRINTF", node.this, *node.expressions),
