@@ -290,33 +290,41 @@ def check_equal(ours_path: str, pandas_path: str) -> None:
     np.testing.assert_allclose(left, right, rtol=1e-9)
 
 
-def compare(root: Path, warm_root: Path, case: str, rows: int, repeat: int) -> dict[str, Any]:
+COLUMNS: dict[str, Callable[[dict[str, dict[str, Any]], tuple[str, int]], float | None]] = {
+    "ours s": lambda m, k: m["ours"]["seconds"],
+    "pandas s": lambda m, k: m["pandas"]["seconds"],
+    "io s": lambda m, k: m["io"]["seconds"],
+    "pandas/ours": lambda m, k: m["pandas"]["seconds"] / m["ours"]["seconds"],
+    "ours/io": lambda m, k: m["ours"]["seconds"] / m["io"]["seconds"],
+    "old/ours": lambda m, k: OLD_SECONDS[k] / m["ours"]["seconds"] if k in OLD_SECONDS else None,
+    "ours cpu": lambda m, k: m["ours"]["cpu"],
+    "pandas cpu": lambda m, k: m["pandas"]["cpu"],
+    "io cpu": lambda m, k: m["io"]["cpu"],
+    "ours MB": lambda m, k: m["ours"]["megabytes"],
+    "pandas MB": lambda m, k: m["pandas"]["megabytes"],
+    "MB ours/pandas": lambda m, k: m["ours"]["megabytes"] / m["pandas"]["megabytes"],
+    "MB ours/old": lambda m, k: m["ours"]["megabytes"] / OLD_MEGABYTES[k] if k in OLD_MEGABYTES else None,
+}
+
+
+def compare(root: Path, warm_root: Path, case: str, rows: int, repeat: int) -> str:
+    """One line of the table."""
     found = {who: measure(who, root, warm_root, case, repeat) for who in CONTENDERS}
     if rows <= 1_000_000:
         check_equal(found["ours"]["path"], found["pandas"]["path"])
     for path in (root / "store" / "metrics", root / "topics"):
         subprocess.run(["rm", "-rf", str(path)], check=True)
-    mine, theirs, mere = found["ours"], found["pandas"], found["io"]
-    return {
-        "rows": rows,
-        "case": case,
-        "ours_s": round(mine["seconds"], 4),
-        "pandas_s": round(theirs["seconds"], 4),
-        "io_s": round(mere["seconds"], 4),
-        "ours_cpu_s": round(mine["cpu"], 4),
-        "pandas_cpu_s": round(theirs["cpu"], 4),
-        "io_cpu_s": round(mere["cpu"], 4),
-        "pandas_over_ours": round(theirs["seconds"] / mine["seconds"], 2),
-        "ours_over_io": round(mine["seconds"] / mere["seconds"], 2),
-        "ours_mb": round(mine["megabytes"]),
-        "pandas_mb": round(theirs["megabytes"]),
-        "ours_over_pandas_mb": round(mine["megabytes"] / theirs["megabytes"], 2),
-        "old_over_ours": round(OLD_SECONDS.get((case, rows), 0) / mine["seconds"], 1) or None,
-        "ours_over_old_mb": round(mine["megabytes"] / OLD_MEGABYTES.get((case, rows), 1e99), 2) or None,
-    }
+    values = [(name, column(found, (case, rows))) for name, column in COLUMNS.items()]
+    cells = ["" if value is None else f"{value:.4g}" for _, value in values]
+    return _line([case, f"{rows:,}", *cells])
 
 
-def small_requests(count: int = 400) -> dict[str, Any]:
+def _line(cells: list[str]) -> str:
+    widths = [10, 10, *(len(name) for name in COLUMNS)]
+    return "  ".join(cell.rjust(max(width, 6)) for cell, width in zip(cells, widths, strict=True))
+
+
+def small_requests(count: int = 400) -> str:
     """Requests a second in one process over small series (four years of days, one file a year) held in memory."""
     import numpy as np
     import pyarrow as pa
@@ -352,7 +360,7 @@ def small_requests(count: int = 400) -> dict[str, Any]:
             run(body)
     seconds = time.perf_counter() - began
     per_cpu = count / (time.process_time() - cpu)
-    return {"small_requests_per_s": round(count / seconds), "per_cpu_s": round(per_cpu)}
+    return f"small requests: {count / seconds:.0f} runs a second, {per_cpu:.0f} a CPU second"
 
 
 def main() -> None:
@@ -367,7 +375,8 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
-    print(json.dumps(small_requests()), flush=True)
+    print(small_requests())
+    print(_line(["case", "rows", *COLUMNS]), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         warm_root = Path(folder) / "warm"
         generate(warm_root, 1000)
@@ -375,7 +384,7 @@ def main() -> None:
             root = Path(folder) / str(rows)
             generate(root, rows)
             for case in options.cases:
-                print(json.dumps(compare(root, warm_root, case, rows, options.repeat)), flush=True)
+                print(compare(root, warm_root, case, rows, options.repeat), flush=True)
             subprocess.run(["rm", "-rf", str(root)], check=True)
 
 
