@@ -56,6 +56,7 @@ Clock: TypeAlias = Callable[[], datetime]
 _ALIAS_TRIES = 50  # each lost try is another run's progress
 _PIECE_BYTES = 8 * 1024 * 1024
 _LARGE_ROWS = 500_000
+_MOST_FORMULA = 4000  # characters; a manifest is no place for a book
 _log = logging.getLogger(__name__)
 
 
@@ -256,7 +257,7 @@ class _Run:
             null_count=tally.null_count,
             inf_count=tally.inf_count,
             duplicate_count=sum(one.duplicate_count for one in series),
-            expression=formula(self._request.expression),
+            expression=formula(self._request.expression)[:_MOST_FORMULA],
             inputs=series,
         )
 
