@@ -4,7 +4,6 @@ import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,36 +59,35 @@ def test_a_negative_row_without_a_project_is_a_credit_and_is_kept(bench):
     assert bench.value("SELECT SUM(BilledCost) AS s FROM gold_reporting.monthly_spend") == Decimal(3)
 
 
-@pytest.mark.parametrize(
-    ("line_item", "sku", "meter", "model", "token_type"),
-    [
-        ("gpt-4o-mini, input", "gpt-4o-mini, input", "input", "gpt-4o-mini", "input"),
-        ("gpt-4o, cached input", "gpt-4o, cached input", "cached input", "gpt-4o", "cached input"),
-        ("assistants api | file search", "assistants api | file search", "file search", None, None),
-        ("input_tokens", "input_tokens", "input_tokens", None, None),
-        ("", None, None, None, None),
-        ("   ", None, None, None, None),
-        (None, None, None, None, None),
-    ],
-)
-def test_line_items(bench, line_item, sku, meter, model, token_type):
-    [row] = focus(bench, charge("1", line_item=line_item))
-    assert (row["SkuId"], row["SkuMeter"], row["x_Model"], row["x_TokenType"]) == (
-        sku,
-        meter,
-        model,
-        token_type,
+LINE_ITEMS = {
+    "gpt-4o-mini, input": ("input", "gpt-4o-mini", "input"),
+    "gpt-4o, cached input": ("cached input", "gpt-4o", "cached input"),
+    "assistants api | file search": ("file search", None, None),
+    "input_tokens": ("input_tokens", None, None),
+}
+
+
+def test_line_items(bench):
+    rows = focus(bench, *(charge("1", line_item=text) for text in LINE_ITEMS))
+    found = {r["SkuId"]: (r["SkuMeter"], r["x_Model"], r["x_TokenType"]) for r in rows}
+    assert found == LINE_ITEMS
+    assert {r["ChargeDescription"] for r in rows} == set(LINE_ITEMS)
+
+
+def test_empty_line_items_are_none(bench):
+    rows = focus(bench, *(charge("1", line_item=text) for text in ("", "   ", None)))
+    told = [(r["SkuId"], r["SkuMeter"], r["x_Model"], r["ChargeDescription"]) for r in rows]
+    assert told == [(None, None, None, "OpenAI API")] * 3
+
+
+def test_units(bench):
+    units = {"1000_tokens": "1000 Tokens", "gibibyte_hours": "GiB-Hours", "widgets": "widgets", "": None}
+    rows = focus(
+        bench, *(charge("1", line_item=f"x, {u}", quantity=Decimal("2.5"), quantity_unit=u) for u in units)
     )
-    assert row["ChargeDescription"] == (sku or "OpenAI API")
-
-
-@pytest.mark.parametrize(
-    ("unit", "expected"),
-    [("1000_tokens", "1000 Tokens"), ("gibibyte_hours", "GiB-Hours"), ("widgets", "widgets"), ("", None)],
-)
-def test_units(bench, unit, expected):
-    [row] = focus(bench, charge("1", quantity=Decimal("2.5"), quantity_unit=unit))
-    assert (row["PricingQuantity"], row["PricingUnit"]) == (Decimal("2.5"), expected)
+    assert {(r["PricingQuantity"], r["PricingUnit"]) for r in rows} == {
+        (Decimal("2.5"), unit) for unit in units.values()
+    }
 
 
 def test_a_day_restated_to_nothing_leaves_nothing(bench):
