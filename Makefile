@@ -62,7 +62,7 @@ test: $(STAMP) ## Lint, types, configuration and all tests
 	$(BIN)/mypy
 	$(BIN)/platform-assets validate
 	$(BIN)/platform-assets schema generate --check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 .PHONY: snapshot
 snapshot: $(STAMP) ## Accept the asset graph as it is now
