@@ -34,7 +34,7 @@ def apply_inbox(
             inbox_of(store, source),
             handler(partition),
             spec,
-            context.run_id,
+            context.run.run_id,
             lambda: datetime.now(UTC),
             ordered=ordered,
             replay=replay,

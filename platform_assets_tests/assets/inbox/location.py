@@ -97,10 +97,8 @@ def evaluate(defs: dg.Definitions, instance: dg.DagsterInstance) -> Any:
 
 
 def tick(defs: dg.Definitions, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
-    """Evaluate the sensor as the code server does for the daemon; adds the partitions it asks for."""
+    """Evaluate the sensor as the code server does for the daemon."""
     data = evaluate(defs, instance)
-    for added in data.dynamic_partitions_requests or ():
-        instance.add_dynamic_partitions(added.partitions_def_name, list(added.partition_keys))
     return list(data.run_requests or ())
 
 
