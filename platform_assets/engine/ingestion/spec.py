@@ -323,7 +323,10 @@ class Schedule(Spec):
 
 
 class PipelineSpec(Spec):
-    """``pipeline.yml``. Its folder holds everything it refers to."""
+    """``pipeline.yml``. Its folder holds everything it refers to.
+
+    ``closes_after_days``: so many days after a month's end its source closes it, and ticks leave it alone.
+    """
 
     pipeline_id: Identifier
     description: str = ""
@@ -331,6 +334,7 @@ class PipelineSpec(Spec):
     domain: Identifier
     schedule: Schedule | None = None
     lookback_days: Annotated[int, Field(ge=0, le=366)] = 0
+    closes_after_days: Annotated[int, Field(ge=0, le=366)] | None = None
     tags: dict[str, str] = {}
     owners: list[str] = []
     steps: Annotated[list[Step], Field(min_length=1)]
