@@ -105,7 +105,7 @@ def test_no_credentials_says_what_to_set(url: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     with pytest.raises(AuthError, match="AWS_ACCESS_KEY_ID"):
-        store(url).get("acme", "openai")
+        store(url, read_timeout_seconds=59.0).get("acme", "openai")  # no client kept from other tests
 
 
 @pytest.mark.usefixtures("moto_url")
