@@ -107,7 +107,9 @@ class DuckDBQuerySource:
             raise NotFoundError(f"source {project}: there is no file {file}")
         try:
             connection = duckdb.connect()
-            connection.execute(f"ATTACH '{str(file).replace(chr(39), chr(39) * 2)}' AS {_ATTACHED} (READ_ONLY)")
+            connection.execute(
+                f"ATTACH '{str(file).replace(chr(39), chr(39) * 2)}' AS {_ATTACHED} (READ_ONLY)"
+            )
             for macro in DUCKDB_MACROS:
                 connection.execute(macro)
             connection.execute("SET TimeZone = 'UTC'")
