@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from platform_assets.engine.errors import ConflictError, NotFoundError
@@ -36,14 +37,18 @@ class Tables:
         self._connection, self._clock = connection, clock
         self._settings = connection.settings
         self._ensured: dict[tuple[str, TableSpec], datetime] = {}
+        self._locks: dict[str, Lock] = {}
+        self._locks_lock = Lock()
 
     def ensure(self, tenant: str, spec: TableSpec) -> tuple[str, ...]:
-        """What was changed, in words. RejectedError names every refused column with both types."""
-        known = self._ensured.get((tenant, spec))
-        if known and self._clock() < known + timedelta(seconds=self._settings.schema_cache_seconds):
-            return ()
-        said = self._create_or_alter(tenant, spec)
-        self._ensured[tenant, spec] = self._clock()
+        """What was changed, in words. RejectedError names every refused column with both types. Threads that want
+        the same table wait for the first, and find it done."""
+        with self._lock_of(tenant, spec.name):
+            known = self._ensured.get((tenant, spec))
+            if known and self._clock() < known + timedelta(seconds=self._settings.schema_cache_seconds):
+                return ()
+            said = self._create_or_alter(tenant, spec)
+            self._ensured[tenant, spec] = self._clock()
         return tuple(f"{spec.name}: {change}" for change in said)
 
     def schema(self, tenant: str, table: TableName) -> TableSchema | None:
@@ -66,8 +71,8 @@ class Tables:
         return schema
 
     def drop(self, tenant: str, table: TableName) -> None:
-        for key in [key for key in self._ensured if key[0] == tenant and key[1].name == table]:
-            del self._ensured[key]
+        for key in [key for key in list(self._ensured) if key[0] == tenant and key[1].name == table]:
+            self._ensured.pop(key, None)
         name = self._connection.id(tenant, table)
         self._connection.call(
             f"drop {table}", lambda c, **how: c.delete_table(name, not_found_ok=True, **how)
@@ -85,6 +90,10 @@ class Tables:
         )
 
     # --- inside ---
+
+    def _lock_of(self, tenant: str, table: TableName) -> Lock:
+        with self._locks_lock:
+            return self._locks.setdefault(self._connection.id(tenant, table), Lock())
 
     def _create_or_alter(self, tenant: str, spec: TableSpec) -> tuple[str, ...]:
         for _ in range(_LOOKS):
