@@ -73,6 +73,11 @@ bench: $(STAMP) ## Measurements side by side with what users would pick instead
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements-bench.lock
 	$(BIN)/python -m platform_assets_tests.benchmarks $(ARGS)
 
+KILLS ?= 200
+.PHONY: bench-kill
+bench-kill: $(STAMP) ## Kill the inbox at every step and at KILLS random instants; nothing may be lost or doubled
+	$(BIN)/python -m platform_assets_tests.benchmarks.kill_inbox --kills $(KILLS)
+
 .PHONY: lock
 lock: $(STAMP) ## Renew the pinned dependencies
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
