@@ -47,7 +47,7 @@ def declared_metrics(
                 failures.append(f"- {spec.metric_code}: {outcome.error_code}: {outcome.error_message}")
         if failures:
             # The failures are published and no repetition would change them: the next data set version may.
-            context.instance.add_run_tags(context.run_id, {CONCLUDED: "true"})
+            context.instance.add_run_tags(context.run.run_id, {CONCLUDED: "true"})
             text = f"{len(failures)} of {len(chosen)} metrics failed; all others are written:\n"
             raise dg.Failure(text + "\n".join(failures), allow_retries=False)
 
@@ -67,7 +67,7 @@ def _run_all(
     errors = []
     with ThreadPoolExecutor(settings.read_threads, thread_name_prefix="metric-read") as readers:
         for spec in specs:
-            request = to_request(spec, f"{context.run_id}-{spec.metric_code}", datetime.now(UTC))
+            request = to_request(spec, f"{context.run.run_id}-{spec.metric_code}", datetime.now(UTC))
             try:
                 outcomes[spec.metric_code] = run_metric(
                     request,

@@ -171,7 +171,7 @@ def _tag(context: dg.AssetExecutionContext, messages: Sequence[StoredMessage]) -
         except RequestError as error:
             ids += [error.run_id] if error.run_id else []
     tags = {"runId": ",".join(dict.fromkeys(ids[:SHOWN])), "tenant": ",".join(sorted(tenants))}
-    context.instance.add_run_tags(context.run_id, {name: value for name, value in tags.items() if value})
+    context.instance.add_run_tags(context.run.run_id, {name: value for name, value in tags.items() if value})
 
 
 # --- What people see ------------------------------------------------------------------------------------------------
