@@ -76,12 +76,18 @@ def unique_pipelines(drafts: list[Draft]) -> Iterator[Problem]:
 def contributions(
     drafts: list[Draft], tables: Mapping[TableName, Owner], known: set[str]
 ) -> Iterator[Problem]:
-    """``contributes_to`` names a union's table, and the columns that its SQL gives fit into it."""
+    """``contributes_to`` names a union's table, and the columns that its SQL gives fit into it. A pipeline contributes
+    once: its slice of the table is one, and a second contribution would take the place of the first."""
     unions = sorted(str(name) for name, owner in tables.items() if owner.is_union)
+    seen: dict[tuple[str, str], int] = {}
     for draft, index, step in _transforms(drafts):
         if step.contributes_to is None:
             continue
         at: Location = ("steps", index, "contributes_to")
+        first = seen.setdefault((draft.spec.pipeline_id, step.contributes_to), index)
+        if first != index:
+            reason = f"steps[{first}] contributes to {step.contributes_to} already; join both by UNION ALL"
+            yield draft.problem(at, reason)
         owner = tables.get(TableName.parse(step.contributes_to))
         if owner is None and step.contributes_to in known:
             continue

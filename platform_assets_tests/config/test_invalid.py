@@ -156,6 +156,7 @@ TABLES = [
     C('no destination', REPORT, GOOD[REPORT].split('    sql_file: daily.sql\n')[1], '', '  - step_id: daily', 'steps[1]', 'exactly one of destination'),
     C('contribution to nothing', PIPELINE, 'silver_cost.all_costs', 'silver_cost.all_cost', 'contributes_to', 'steps[1].contributes_to', 'filled by no step', 'silver_cost.all_costs'),
     C('contribution to a table of its own', PIPELINE, 'silver_cost.all_costs', 'gold_reporting.daily', 'contributes_to', 'steps[1].contributes_to', 'not the table of a union'),
+    C('second contribution', PIPELINE, '    contributes_to: silver_cost.all_costs', '    contributes_to: silver_cost.all_costs\n  - step_id: again\n    type: transform\n    sql_file: to_costs.sql\n    contributes_to: silver_cost.all_costs # twice', '# twice', 'steps[2].contributes_to', 'UNION ALL'),
     C('contributed column', SQL, 'amount, currency', 'amount, currency, colour', 'contributes_to', 'steps[1].contributes_to', "gives column 'colour'", None, PIPELINE),
     C('required column left out', SQL, 'day AS charge_day, ', '', 'contributes_to', 'steps[1].contributes_to', "does not give column 'charge_day'", None, PIPELINE),
     C('column of a transform', f'{REPORTING}/daily.sql', 'AS total', 'AS totl', 'schema_file: daily', 'steps[1].destination.schema_file', "gives column 'totl'", 'total', REPORT),

@@ -43,7 +43,7 @@ def estimate(bench):
 
 def openai_usage(bench, *rows):
     bench.land("openai_usage", "completions", DAY, rows)
-    return bench.run("openai_usage", "completions_to_token_usage", DAY)
+    return bench.run("openai_usage", "to_token_usage", DAY)
 
 
 def openai_bill(bench, amount, line_item):

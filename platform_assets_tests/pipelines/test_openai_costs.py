@@ -64,6 +64,7 @@ LINE_ITEMS = {
     "gpt-4o, cached input": ("cached input", "gpt-4o", "cached input"),
     "assistants api | file search": ("file search", None, None),
     "input_tokens": ("input_tokens", None, None),
+    "gpt-4o-2024-08-06 batch, output": ("output", "gpt-4o-2024-08-06", "output"),
 }
 
 

@@ -7,6 +7,7 @@ WITH costs AS (
     amount_value,
     UPPER(TRIM(amount_currency)) AS currency,
     NULLIF(TRIM(line_item), '') AS line_item,
+    IF(STRPOS(line_item, ', ') > 0, TRIM(SUBSTR(line_item, 1, STRPOS(line_item, ', ') - 1)), NULL) AS model,
     NULLIF(TRIM(project_id), '') AS project_id,
     NULLIF(TRIM(api_key_id), '') AS api_key_id,
     quantity,
@@ -69,7 +70,9 @@ SELECT
   x_credential,
   'openai' AS x_Provider,
   'raw_openai.costs' AS x_SourceSystem,
-  IF(STRPOS(line_item, ', ') > 0, TRIM(SUBSTR(line_item, 1, STRPOS(line_item, ', ') - 1)), NULL) AS x_Model,
+  -- "gpt-4o-2024-08-06 batch, input": the tier stands behind the model.
+  IF(ENDS_WITH(model, ' batch'), SUBSTR(model, 1, LENGTH(model) - 6), model) AS x_Model,
+  IF(ENDS_WITH(model, ' batch'), 'batch', NULL) AS x_ServiceTier,
   IF(STRPOS(line_item, ', ') > 0, TRIM(SUBSTR(line_item, STRPOS(line_item, ', ') + 2)), NULL) AS x_TokenType,
   api_key_id AS x_ApiKeyId,
   project_id AS x_Project
