@@ -71,7 +71,7 @@ SELECT
   'openai' AS x_Provider,
   'raw_openai.costs' AS x_SourceSystem,
   -- "gpt-4o-2024-08-06 batch, input": the tier stands behind the model.
-  IF(ENDS_WITH(model, ' batch'), SUBSTR(model, 1, LENGTH(model) - 6), model) AS x_Model,
+  REGEXP_REPLACE(model, r' batch$', '') AS x_Model,
   IF(ENDS_WITH(model, ' batch'), 'batch', NULL) AS x_ServiceTier,
   IF(STRPOS(line_item, ', ') > 0, TRIM(SUBSTR(line_item, STRPOS(line_item, ', ') + 2)), NULL) AS x_TokenType,
   api_key_id AS x_ApiKeyId,
