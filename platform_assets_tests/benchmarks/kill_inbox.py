@@ -374,6 +374,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--queue", choices=("sqs", "pubsub"), default="sqs")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", nargs="*", choices=STEPS, default=STEPS)
     options = parser.parse_args()
     os.environ |= moto.CREDENTIALS
     with ExitStack() as stack:
@@ -382,7 +383,7 @@ def main() -> None:
             place = stack.enter_context(pubsub_place(url, stack.enter_context(pubsub.serving())))
         else:
             place = stack.enter_context(sqs_place(url))
-        outcome = harness(place, options.kills, STEPS, options.seed)
+        outcome = harness(place, options.kills, options.steps, options.seed)
     print(json.dumps(outcome.__dict__, indent=1))
     if not passed(outcome):
         raise SystemExit("messages were lost or doubled")
