@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from platform_assets.commands.expression import expression
 from platform_assets.commands.inbox import inbox
 
 if TYPE_CHECKING:
@@ -210,6 +211,31 @@ def doctor(config_root: Path | None, deployment: str | None) -> None:
     sys.exit(1 if failed else 0)
 
 
+# --- Metrics ------------------------------------------------------------------------------------------
+
+
+@main.command("metrics-exporter")
+@_options
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=9464, show_default=True, help="0: any free one."
+)
+def metrics_exporter(config_root: Path | None, deployment: str | None, host: str, port: int) -> None:
+    """Serve Prometheus metrics of metric runs at /metrics, until it is stopped."""
+    from platform_assets.commands.metrics_exporter import Collector, server
+    from platform_assets.commands.validating import load_configuration
+    from platform_assets.resources.bindings import create
+
+    _remember(config_root, deployment)
+    chosen = load_configuration(_settings()).deployment
+    if not chosen.metrics.records_prefix:
+        raise click.ClickException("metrics.records_prefix is empty: runs leave no records")
+    store = create("object_store", chosen.ports.object_store.kind, chosen.ports.object_store.settings)
+    with server(Collector(store, chosen.metrics.records_prefix), host, port) as serving:
+        click.echo(f"http://{host}:{serving.server_port}/metrics")
+        serving.serve_forever()
+
+
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -220,6 +246,7 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     Console().print(table)
 
 
+main.add_command(expression)
 main.add_command(inbox)
 
 

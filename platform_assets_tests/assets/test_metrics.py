@@ -1,6 +1,10 @@
 """Metrics through Dagster: queue → sensor → inbox → run → object store → topics, on local folders."""
 
 import json
+import os
+import subprocess
+import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,7 @@ from platform_assets_tests.assets.metrics_location import MetricLocation, deploy
 from platform_assets_tests.engine.metrics.datasets import RATIO, daily, put_series, request
 from platform_assets_tests.engine.metrics.malformed import ALL
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 CODE = "ratio.a_to_b"
 CURRENT = f"metrics/{CODE}/current/manifest.json"
 
@@ -293,3 +298,26 @@ def test_data_sets_can_be_observed_by_hand(tmp_path: Path, instance: dg.DagsterI
     (record,) = instance.fetch_observations(dg.AssetKey(["dataset", "bcra"]), limit=5).records
     assert record.asset_observation is not None
     assert record.asset_observation.tags["dagster/data_version"] == "v1"
+
+
+# --- Prometheus -----------------------------------------------------------------------------------------------------
+
+
+def test_the_exporter_counts_runs_of_other_processes(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    environment = {**os.environ, "PLATFORM_HOME": str(tmp_path), "PLATFORM_DEPLOYMENT": "local"}
+    command = [sys.executable, "-m", "platform_assets.cli", "metrics-exporter", "--port", "0"]
+    command += ["--config-root", str(CONFIGS)]
+    location = _location(tmp_path, instance, metric())
+    location.put_dataset("v1", A=[1.0], B=[2.0])
+    (wanted,) = _refresh(location).run_requests
+    assert location.run(wanted).success
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                text = answer.read().decode()
+        finally:
+            process.terminate()
+    assert "metric_runs_started_total 1" in text
+    assert "metric_runs_succeeded_total 1" in text

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +22,7 @@ from platform_assets.ports import Message
 from platform_assets.resources.object_store.s3 import S3ObjectStore, S3ObjectStoreSettings
 from platform_assets.resources.queue.sqs import SqsQueue, SqsQueueSettings
 from platform_assets.resources.topic.sns import SnsTopic, SnsTopicSettings
+from platform_assets_tests.assets.metrics_location import MetricLocation, deployment
 from platform_assets_tests.engine.metrics.datasets import (
     RATIO,
     T0,
@@ -48,18 +50,31 @@ class Aws:
         self._s3.create_bucket(Bucket=f"data-{self._id}")
         self.store = S3ObjectStore(S3ObjectStoreSettings(bucket=f"data-{self._id}", **self._settings))
         self.request_arn, self.requests = self._topic("metrics-run-request", raw=False)
+        self.requests_url = self.requests.settings.queue_url
         made = {
             kind: self._topic(f"metric-run-{kind}", raw=True)
             for kind in ("started", "heartbeat", "completed")
         }
         self.queues = {kind: queue for kind, (_, queue) in made.items()}
-        arns = {kind: arn for kind, (arn, _) in made.items()}
+        self.arns = {kind: arn for kind, (arn, _) in made.items()}
         self.topics = MetricTopics(
             **{
                 kind: SnsTopic(SnsTopicSettings(topic_arn=arn, **self._settings))
-                for kind, arn in arns.items()
+                for kind, arn in self.arns.items()
             }
         )
+
+    def ports(self) -> dict[str, Any]:
+        """The same adapters as a deployment file names them."""
+
+        def adapter(kind: str, **settings: str) -> dict[str, Any]:
+            return {"kind": kind, "settings": {**settings, **self._settings}}
+
+        return {
+            "object_store": adapter("s3", bucket=f"data-{self._id}"),
+            "queues": {"metric_requests": adapter("sqs", queue_url=self.requests_url)},
+            "topics": {f"metric_{kind}": adapter("sns", topic_arn=arn) for kind, arn in self.arns.items()},
+        }
 
     def _topic(self, name: str, *, raw: bool) -> tuple[str, SqsQueue]:
         fifo = {"FifoTopic": "true", "ContentBasedDeduplication": "false"}
@@ -183,3 +198,28 @@ def test_overlapping_runs_leave_the_newest_request_at_the_alias(aws: Aws) -> Non
     assert {outcome.status for outcome in outcomes} == {"SUCCESS"}
     current = json.loads(aws.store.get("metrics/ratio.a_to_b/current/manifest.json"))
     assert current["run_id"] == "run-3"
+
+
+def test_through_dagster_with_its_redelivery(aws: Aws) -> None:
+    put_series(aws.store, A=daily(1, 2, None, 4), B=daily(2, 0, 1, 8))
+    good = request(RATIO)
+    aws.ask(good)
+    aws.ask(request(RATIO, runId="broken", expressionJson={"op": "ratio"}))
+    with dg.DagsterInstance.ephemeral() as instance:
+        location = MetricLocation(deployment(aws.ports()), {}, instance)
+        (run,) = location.answer_all()
+        assert run.success
+        (found,) = location.materializations(["metric_run"])
+        assert found.metadata["dagster/partition_row_count"].value == 4
+        first = {event["runId"]: event for event in aws.events("completed")}
+        assert {run_id: event["status"] for run_id, event in first.items()} == {
+            good["runId"]: "SUCCESS",
+            "broken": "FAILURE",
+        }
+        aws.ask(good)  # moto has forgotten the first one's de-duplication id
+        (again,) = location.answer_all()
+        assert again.success
+        (repeated,) = aws.events("completed")
+        assert repeated == first[good["runId"]]
+        assert len(aws.events("started")) == 1
+        assert not location.tick().run_requests
