@@ -41,8 +41,9 @@ def estimate(bench):
     return checks
 
 
-def openai_usage(bench, *rows):
+def openai_usage(bench, *rows, embedded=()):
     bench.land("openai_usage", "completions", DAY, rows)
+    bench.land("openai_usage", "embeddings", DAY, embedded)
     return bench.run("openai_usage", "to_token_usage", DAY)
 
 
@@ -67,6 +68,17 @@ def test_anthropics_input_is_disjoint(bench):
     estimate(bench)
     [row] = bench.rows("SELECT * FROM silver_cost.estimated_costs")
     assert row["EstimatedCost"] == Decimal("1.1") * (5 + Decimal("0.5") + Decimal("6.25") + 10 + 25)
+
+
+def test_completions_and_embeddings_are_both_there(bench):
+    embedded = {"start_time": START, "end_time": END, "model": "text-embedding-3-small"}
+    openai_usage(bench, COMPLETION, embedded=[{**embedded, "input_tokens": 1_000_000}])
+    estimate(bench)
+    rows = bench.rows("SELECT Model AS m, EstimatedCost AS e FROM silver_cost.estimated_costs ORDER BY 1")
+    assert [(r["m"], r["e"]) for r in rows] == [
+        ("gpt-4o-mini-2024-07-18", Decimal("0.975")),
+        ("text-embedding-3-small", Decimal("0.02")),
+    ]
 
 
 def test_more_cached_than_input_is_refused(bench):
