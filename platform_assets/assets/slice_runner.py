@@ -20,6 +20,7 @@ from platform_assets.engine.errors import PlatformError
 from platform_assets.engine.ingestion.spec import ProviderSpec
 from platform_assets.engine.names import TableName
 from platform_assets.engine.quality.results import crashed, verdict
+from platform_assets.engine.schema.model import TableSpec
 from platform_assets.engine.tenancy import TenantSpec
 
 LOGGER = logging.getLogger(__name__)
@@ -46,7 +47,9 @@ class SliceRunner:
     tenants: Mapping[str, TenantSpec]
     providers: Mapping[str, ProviderSpec]
     selected: frozenset[TableName]
+    tables: Mapping[TableName, TableSpec]
     _progress: "SimpleQueue[str]" = field(default_factory=SimpleQueue)
+    _ready: set[tuple[str, TableName]] = field(default_factory=set)
 
     def run_node(self, node: Node, keys: Sequence[SliceKey], earlier: Statuses) -> Iterator[SliceOutcome]:
         """Run one table's slices and yield their outcomes in key order.
@@ -112,7 +115,7 @@ class SliceRunner:
     def _write(self, node: Node, part: Part, key: SliceKey, outcome: PartOutcome) -> PartOutcome:
         warehouse, tenant = self.doors.warehouse, self.tenants[key.tenant]
         day = node.slice_date(key.day)
-        changes = warehouse.ensure_table(key.tenant, node.spec)
+        changes = self._tables_ready(key.tenant, node, part)
         staging = warehouse.create_staging(key.tenant, node.spec, staging_token(self.run.run_id, part, day))
         job = Job(self.doors, node, part, tenant, day, self.run.run_id, self.run.now())
         stage = Stage(job, staging)
@@ -125,6 +128,18 @@ class SliceRunner:
         finally:
             warehouse.drop(key.tenant, staging)
         return replace(outcome, rows_inserted=written.rows_inserted, rows_deleted=written.rows_deleted)
+
+    def _tables_ready(self, tenant: str, node: Node, part: Part) -> tuple[str, ...]:
+        """Bring the table and what it reads up to date, once per run; what changed of the table itself. A table that
+        nothing has filled yet is read as empty, not missing: a tenant's reports come before some of its sources."""
+        changes: tuple[str, ...] = ()
+        for spec in (node.spec, *(self.tables[name] for name in part.step.upstream if name in self.tables)):
+            if (tenant, spec.name) in self._ready:
+                continue
+            made = self.doors.warehouse.ensure_table(tenant, spec)
+            self._ready.add((tenant, spec.name))
+            changes += made if spec is node.spec else ()
+        return changes
 
     def _teller(self, node: Node, key: SliceKey) -> Callable[[str], None]:
         return lambda text: self._progress.put(f"{node.table} {key}: {text}")

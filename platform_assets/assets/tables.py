@@ -41,7 +41,8 @@ def build_tables(
     config_version: str,
 ) -> dg.AssetsDefinition:
     """The op that fills every declared table, slice by slice, in the order of their lineage."""
-    schemas = {node.table: node.spec.schema for node in nodes}
+    specs = {node.table: node.spec for node in nodes}
+    schemas = {name: spec.schema for name, spec in specs.items()}
     lineage = cache(lambda node: column_lineage(node, schemas))
 
     @dg.multi_asset(
@@ -69,7 +70,7 @@ def build_tables(
         run = RunContext(context.run.run_id, lambda: datetime.now(UTC), context.log.info, slices_in_flight)
         selected = [node for node in nodes if table_key(node.table) in context.selected_asset_keys]
         keys = [SliceKey.parse(key) for key in context.partition_keys]
-        runner = SliceRunner(doors, run, tenants, providers, frozenset(n.table for n in selected))
+        runner = SliceRunner(doors, run, tenants, providers, frozenset(n.table for n in selected), specs)
         failures: list[SliceOutcome] = []
         statuses: Statuses = {}
         with RunHistory(doors.warehouse, metadata_tables, run, config_version, context.run.tags) as history:

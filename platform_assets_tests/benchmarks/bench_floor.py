@@ -87,7 +87,7 @@ def pull_ours(url: str, folder: Path) -> int:
     costs = TableName("raw_openai", "costs")
     node = next(node for node in build_nodes(configuration.pipelines) if node.table == costs)
     run = RunContext("bench", lambda: datetime.now(UTC), lambda _: None)
-    runner = SliceRunner(doors, run, configuration.tenants, configuration.providers, frozenset({costs}))
+    runner = SliceRunner(doors, run, configuration.tenants, configuration.providers, frozenset({costs}), {})
     began = time.perf_counter()
     [outcome] = runner.run_node(node, [SliceKey(DAY, TENANT)], {})
     report(began, sum(part.rows_inserted for part in outcome.parts))
