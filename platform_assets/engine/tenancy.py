@@ -5,7 +5,7 @@ Secrets are named here, never written: a credential gives the name under which t
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -22,9 +22,12 @@ DEFAULT_CREDENTIAL = "default"
 
 def _exact(value: Any) -> Any:
     """A number as it was written: 1000.10 stays 1000.10."""
-    return (
-        Decimal(str(value)) if isinstance(value, int | float | str) and not isinstance(value, bool) else value
-    )
+    if not isinstance(value, int | float | str) or isinstance(value, bool):
+        return value
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        raise ValueError("is not a number") from None
 
 
 TenantId = Annotated[str, Field(pattern=f"^{TENANT_PATTERN.pattern}$")]

@@ -79,6 +79,8 @@ DUCKDB_MACROS: tuple[str, ...] = (
       (x DOUBLE) AS regexp_replace(CAST(x AS VARCHAR), '\\.0$', ''),
       (x DECIMAL(38, 18)) AS rtrim(rtrim(CAST(x AS VARCHAR), '0'), '.'),
       (x) AS CAST(x AS VARCHAR)""",
+    """CREATE OR REPLACE MACRO bq_byte_length
+      (x VARCHAR) AS strlen(x), (x BLOB) AS octet_length(x)""",
     """CREATE OR REPLACE MACRO bq_int64
       (x DOUBLE) AS CAST(round(x) AS BIGINT), (x) AS CAST(x AS BIGINT)""",
     """CREATE OR REPLACE MACRO bq_trunc
@@ -522,7 +524,7 @@ _REWRITES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Anonymous: _rename,
     exp.Unnest: _unnest,
     exp.Select: _select,
-    exp.ByteLength: lambda node: _call("STRLEN", node.this),
+    exp.ByteLength: lambda node: _call("bq_byte_length", node.this),
     exp.ParseBignumeric: _decimal_cast(18),
     exp.ParseNumeric: _decimal_cast(9),
     exp.Format: lambda node: _call("PRINTF", node.this, *node.expressions),
