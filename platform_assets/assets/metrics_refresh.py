@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -28,7 +29,8 @@ from platform_assets.engine.metrics.spec import MetricSpec, Refresh, dataset_of_
 from platform_assets.ports import ObjectStore
 from platform_assets.resources.adapter import AdapterResource
 
-VERSIONS_TAG = "metrics/dataset_versions"
+GROUP_TAG = "metrics/datasets"
+STATE_TAG = "metrics/state"
 DATA_VERSION_TAG = "dagster/data_version"
 SECONDS_BETWEEN_TICKS = 30
 Datasets: TypeAlias = Mapping[str, DatasetSource]
@@ -59,16 +61,17 @@ def datasets_of(metrics: Mapping[str, MetricSpec]) -> dict[str, DatasetSource]:
 
 def look(store: ObjectStore, dataset: str, source: DatasetSource, known: Sequence[str] = ()) -> Found:
     """A data set's state; its manifest is read only where its etag is not the ``known`` one. Not there: no version."""
+    etag, version = known or ("", "")
     try:
         key = object_key(source.manifest, "manifestPath")
         info = store.stat(key)
         if info is None:
             return Found(dataset)
-        if known and known[0] == info.etag:
-            return Found(dataset, info.etag, known[1])
+        if etag and etag == info.etag:
+            return Found(dataset, etag, version)
         manifest = parse_manifest(store.get(key), key)
     except PlatformError as error:
-        return Found(dataset, *known, error=str(error))
+        return Found(dataset, etag, version, error=str(error))
     return Found(dataset, info.etag or "", manifest.version_id, manifest)
 
 
@@ -164,12 +167,12 @@ def refresh_sensor(
     return dataset_refresh
 
 
-def _groups(metrics: Mapping[str, MetricSpec]) -> dict[tuple[str, ...], list[str]]:
-    """Data sets → codes of the metrics that read exactly these and follow them."""
-    groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for code, spec in sorted(metrics.items()):
+def _groups(metrics: Mapping[str, MetricSpec]) -> dict[tuple[str, ...], list[MetricSpec]]:
+    """Data sets → the metrics that read exactly these and follow them."""
+    groups: dict[tuple[str, ...], list[MetricSpec]] = defaultdict(list)
+    for _, spec in sorted(metrics.items()):
         if spec.refresh is Refresh.ON_CHANGE:
-            groups[tuple(sorted(set(dataset_of_series(spec).values())))].append(code)
+            groups[tuple(sorted(set(dataset_of_series(spec).values())))].append(spec)
     return dict(sorted(groups.items()))
 
 
@@ -188,35 +191,39 @@ def _observation(found: Found) -> dg.AssetObservation:
 
 def _requests(
     instance: dg.DagsterInstance,
-    groups: Mapping[tuple[str, ...], Sequence[str]],
+    groups: Mapping[tuple[str, ...], Sequence[MetricSpec]],
     versions: Mapping[str, str],
-    spec: InboxSpec,
+    limits: InboxSpec,
 ) -> Iterator[dg.RunRequest]:
-    for datasets, codes in groups.items():
-        if all(dataset in versions for dataset in datasets):
-            tag = _digest({dataset: versions[dataset] for dataset in datasets})
-            attempts = instance.get_run_records(
-                dg.RunsFilter(tags={VERSIONS_TAG: tag}), limit=spec.max_attempts
+    for datasets, specs in groups.items():
+        if not all(dataset in versions for dataset in datasets):
+            continue
+        group = _digest(datasets)
+        # A metric that is new, or means something else now, is due as well.
+        state = _digest([versions[d] for d in datasets], [[s.metric_code, s.expression] for s in specs])
+        records = instance.get_run_records(dg.RunsFilter(tags={GROUP_TAG: group}), limit=limits.max_attempts)
+        if _is_due(records, state, limits):
+            # A run blocks its key for ever; naming the run before, a version that comes back has a new one.
+            before = records[0].dagster_run.run_id if records else "first"
+            yield dg.RunRequest(
+                run_key=f"{state}:{before}",
+                asset_selection=[metric_key(spec.metric_code) for spec in specs],
+                tags={GROUP_TAG: group, STATE_TAG: state},
             )
-            if _is_due(attempts, spec):
-                yield dg.RunRequest(
-                    run_key=f"{tag}:{len(attempts)}",
-                    asset_selection=[metric_key(code) for code in codes],
-                    tags={VERSIONS_TAG: tag},
-                )
 
 
-def _digest(versions: Mapping[str, str]) -> str:
-    return hashlib.sha256(json.dumps(sorted(versions.items())).encode()).hexdigest()[:32]
+def _digest(*values: object) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _is_due(attempts: Sequence[dg.RunRecord], spec: InboxSpec) -> bool:
-    """Never asked for, or the last run died before it could say how its metrics ended, long enough ago."""
-    if not attempts:
+def _is_due(newest_first: Sequence[dg.RunRecord], state: str, limits: InboxSpec) -> bool:
+    """Whether no run was asked for in this state, or those that were have died, the last one long enough ago."""
+    tried = list(takewhile(lambda record: record.dagster_run.tags.get(STATE_TAG) == state, newest_first))
+    if not tried:
         return True
-    last = attempts[0]
+    last = tried[0]
     died = last.dagster_run.status in FAILED and CONCLUDED not in last.dagster_run.tags
-    if not died or len(attempts) >= spec.max_attempts:
+    if not died or len(tried) >= limits.max_attempts:
         return False
     ended = last.end_time or last.update_timestamp.replace(tzinfo=UTC).timestamp()
-    return datetime.now(UTC).timestamp() >= ended + backoff_seconds(len(attempts), spec)
+    return datetime.now(UTC).timestamp() >= ended + backoff_seconds(len(tried), limits)

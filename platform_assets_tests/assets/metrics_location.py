@@ -61,7 +61,7 @@ class MetricLocation:
         )
 
     def adapter(self, key: str) -> Any:
-        resource = self.defs.resources[key]
+        resource = (self.defs.resources or {})[key]
         assert isinstance(resource, AdapterResource)
         return resource.adapter()
 

@@ -13,7 +13,6 @@ import dagster as dg
 import pytest
 
 from platform_assets.assets.inbox.sensor import inbox_of
-from platform_assets.assets.metrics_refresh import VERSIONS_TAG
 from platform_assets.engine.metrics.spec import MetricSpec
 from platform_assets.ports import OutboundMessage
 from platform_assets_tests.assets.metrics_location import MetricLocation, deployment, metric
@@ -216,9 +215,24 @@ def test_a_new_version_refreshes_the_metrics_that_read_it_once(
     second = _refresh(location, first.cursor)
     assert location.run(*second.run_requests).success
     assert not _refresh(location, second.cursor).run_requests
+
+    location.put_dataset("v1", A=[1.0, 2.0], B=[2.0, 2.0])  # somebody takes the new version back
+    third = _refresh(location, second.cursor)
+    assert location.run(*third.run_requests).success
+    assert not _refresh(location, third.cursor).run_requests
     assert [
         len(location.materializations(["metric", code])) for code in ("ratio.declared", "on.request")
-    ] == [2, 0]
+    ] == [3, 0]
+
+
+def test_a_metric_that_is_new_or_changed_is_refreshed(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    location = _location(tmp_path, instance, metric())
+    location.put_dataset("v1", A=[1.0], B=[2.0])
+    assert location.run(*_refresh(location).run_requests).success
+    another = _location(tmp_path, instance, metric(), metric("new"))
+    assert another.run(*_refresh(another).run_requests).success
+    assert not _refresh(another).run_requests
+    assert len(another.materializations(["metric", "new"])) == 1
 
 
 def test_a_declared_metric_shows_rows_lineage_and_version(
@@ -273,7 +287,7 @@ def test_a_refresh_that_died_is_asked_for_again_but_not_for_ever(
         (wanted,) = _refresh(location).run_requests
         keys.add(wanted.run_key)
         job = location.defs.resolve_implicit_global_asset_job_def()
-        run = instance.create_run_for_job(job, tags={VERSIONS_TAG: wanted.tags[VERSIONS_TAG]})
+        run = instance.create_run_for_job(job, tags=wanted.tags)
         instance.report_run_failed(run, "killed")
     assert len(keys) == location.deployment.inbox.max_attempts  # a run key that failed is blocked for ever
     assert not _refresh(location).run_requests
