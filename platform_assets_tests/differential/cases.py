@@ -335,7 +335,9 @@ def _conditions() -> Iterator[Case]:
         "expect_column_unique_value_count_to_be_between", {"column": "s", "max_value": 5, **ours}, theirs
     )
     yield Case(
-        "expect_column_value_z_scores_to_be_less_than", {"column": "g", "threshold": 1.0, "double_sided": False, **ours}, theirs
+        "expect_column_value_z_scores_to_be_less_than",
+        {"column": "g", "threshold": 1.0, "double_sided": False, **ours},
+        theirs,
     )
     yield Case("expect_column_pair_values_to_be_equal", {"column_A": "i", "column_B": "j", **ours}, theirs)
     yield Case("expect_compound_columns_to_be_unique", {"column_list": ["i", "j"], **ours}, theirs)
