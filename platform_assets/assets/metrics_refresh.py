@@ -93,7 +93,7 @@ def dataset_assets(datasets: Datasets) -> dg.AssetsDefinition:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
 
-        @dg.multi_observable_source_asset(
+        @dg.multi_observable_source_asset(  # type: ignore[untyped-decorator]  # Dagster has left it so
             name="observe_datasets",
             specs=[_spec(dataset, source) for dataset, source in datasets.items()],
             can_subset=True,
@@ -117,7 +117,8 @@ def dataset_assets(datasets: Datasets) -> dg.AssetsDefinition:
             if errors:
                 raise dg.Failure("\n".join(errors), allow_retries=False)
 
-    return observe
+    found: dg.AssetsDefinition = observe
+    return found
 
 
 def _spec(dataset: str, source: DatasetSource) -> dg.AssetSpec:
