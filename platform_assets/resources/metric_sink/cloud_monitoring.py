@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
@@ -91,7 +92,8 @@ class _Written:
 
 
 class CloudMonitoringSink:
-    """See ``ports.MetricSink``. Remembers the newest point of each series for as long as it lives."""
+    """See ``ports.MetricSink``. Remembers the newest point of each series for as long as it lives. Thread-safe:
+    writes take turns, because the points of a series have an order."""
 
     def __init__(
         self,
@@ -105,16 +107,18 @@ class CloudMonitoringSink:
         self._opened: MetricServiceClient | None = None
         self._descriptors: dict[str, MetricDescriptor] = {}
         self._newest: dict[SeriesKey, _Written] = {}
+        self._lock = Lock()
 
     def write(self, points: Sequence[MetricPoint]) -> None:
         """Raises DataError before anything is sent, where a point can never be written; afterwards
         PartialWriteError or PartialWriteRetryableError with every series that was not accepted."""
         series = _by_series(self._checked(point) for point in points)
         failures: dict[str, PlatformError] = {}
-        self._describe(series, failures)
-        until = self._now() + timedelta(seconds=self.settings.max_wait_seconds)
-        for round_points in _rounds(series):
-            self._write_round(round_points, until, failures)
+        with self._lock:
+            self._describe(series, failures)
+            until = self._now() + timedelta(seconds=self.settings.max_wait_seconds)
+            for round_points in _rounds(series):
+                self._write_round(round_points, until, failures)
         if any(isinstance(error, RetryableError) for error in failures.values()):
             raise PartialWriteRetryableError(failures)
         if failures:

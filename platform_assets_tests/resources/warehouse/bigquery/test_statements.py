@@ -182,6 +182,16 @@ def test_a_column_is_assigned_where_no_value_changes(
     assert made.sql == f"INSERT INTO {TARGET} (`x`) SELECT {value} FROM (\nSELECT 1 -- end\n)"
 
 
+def test_floats_become_decimals_only_where_a_deployment_says_so() -> None:
+    rows, table = schema(x=FieldType.FLOAT64), schema(x=FieldType.BIGNUMERIC)
+    with pytest.raises(RejectedError, match="column x is BIGNUMERIC, the rows give FLOAT64"):
+        statements.insert_query(TARGET, rows, table, BoundSql("SELECT 1"))
+    made = statements.insert_query(TARGET, rows, table, BoundSql("SELECT 1"), digits_of_floats=9)
+    assert "SELECT ROUND(CAST(`x` AS BIGNUMERIC), 9) FROM" in made.sql
+    with pytest.raises(RejectedError):
+        statements.insert_query(TARGET, rows, schema(x=FieldType.STRING), BoundSql("SELECT 1"), 9)
+
+
 @given(st.sampled_from(list(FieldType)), st.sampled_from(list(FieldType)), st.booleans())
 def test_text_floats_and_lists_never_become_something_else(
     given_type: FieldType, wanted: FieldType, repeated: bool

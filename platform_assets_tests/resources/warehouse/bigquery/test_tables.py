@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -226,6 +227,15 @@ def test_another_partitioning_needs_another_table(
     warehouse.ensure_table(tenant, COSTS)
     with pytest.raises(RejectedError, match=f"raw_openai.costs is partitioned by {words}"):
         warehouse.ensure_table(tenant, spec)  # type: ignore[arg-type]
+
+
+def test_threads_that_want_one_table_make_it_once(
+    warehouse: BigQueryWarehouse, proxy: HttpProxy, tenant: str
+) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        said = list(pool.map(lambda _: warehouse.ensure_table(tenant, COSTS), range(4)))
+    assert sorted(map(len, said)) == [0, 0, 0, 1]
+    assert len(proxy.sent("GET", ONE_TABLE)) == 1
 
 
 def test_a_table_that_another_process_made_meanwhile_is_taken(
