@@ -172,6 +172,20 @@ def test_what_cannot_be_told_just_now_is_told_later(location: MetricLocation, tm
     assert not list(inbox_of(location.store, "metric_requests").dead_letter_keys())
 
 
+def test_a_request_that_cannot_be_answered_ends_in_the_dead_letters(
+    location: MetricLocation, tmp_path: Path
+) -> None:
+    (tmp_path / "metric_completed").write_text("in the way of the topic's folder")
+    ask(location, body("run-1"))
+    for _ in range(location.deployment.inbox.max_attempts):
+        (run,) = location.answer_all()
+        assert run.success
+    assert not location.tick().run_requests
+    (letter,) = [letter for _, letter in inbox_of(location.store, "metric_requests").dead_letters()]
+    assert letter.attempts == location.deployment.inbox.max_attempts
+    assert "not published" in letter.reason
+
+
 def test_without_topics_nothing_runs_and_nothing_is_lost(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
