@@ -59,6 +59,11 @@ class Expectation(Spec):
         return self.model_dump(exclude=set(Expectation.model_fields), exclude_defaults=True, mode="json")
 
     @property
+    def conditions(self) -> tuple[tuple[str, str], ...]:
+        """(argument, SQL condition over the table's columns) of each condition it has."""
+        return () if self.row_condition is None else (("row_condition", self.row_condition),)
+
+    @property
     def tables(self) -> tuple[str, ...]:
         """The other logical tables it reads."""
         return ()

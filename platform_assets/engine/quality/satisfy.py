@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from platform_assets.engine.quality.column_map import ColumnMap
-from platform_assets.engine.quality.condition import ConditionError, parse_condition
+from platform_assets.engine.quality.condition import parse_condition
 from platform_assets.engine.quality.expectation import Complaint, Expectation, Measures, Seen, kind
 from platform_assets.engine.quality.model import Facts, Judgement
 from platform_assets.engine.schema.model import TableSchema
@@ -24,11 +24,9 @@ class Satisfy(ColumnMap):
 
     condition: Annotated[str, Field(min_length=1)]
 
-    def complaints(self, schema: TableSchema) -> Iterator[Complaint]:
-        try:
-            parse_condition(self.condition, schema)
-        except ConditionError as error:
-            yield "condition", str(error), error.nearest
+    @property
+    def conditions(self) -> tuple[tuple[str, str], ...]:
+        return (*super().conditions, ("condition", self.condition))
 
     def unexpected(self, on: Scope) -> Expr:
         holds = parse_condition(self.condition, on.schema)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableSet, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -28,15 +28,20 @@ def known_types() -> tuple[str, ...]:
 
 
 def parse_suite(
-    raw: Sequence[dict[str, Any]], schema: TableSchema, tables: Mapping[str, TableSchema] | None = None
+    raw: Sequence[dict[str, Any]],
+    schema: TableSchema,
+    tables: Mapping[str, TableSchema] | None = None,
+    checked: MutableSet[str] | None = None,
 ) -> tuple[tuple[Expectation, ...], list[SuiteProblem]]:
     """Read a suite against a table's schema. Expectations come back in order, each with a unique ``name``;
     those with problems are left out and every problem of all of them is returned.
 
     ``tables`` are all logical tables that a suite may compare with; without it those names are not checked.
+    ``checked`` holds keys of conditions that earlier processes found sound: those are not parsed again (parsing SQL
+    costs more than all the rest), and what is found sound now is added.
     """
     entries, problems = _expanded(raw, schema)
-    read = [(index, *_read(index, entry, schema, tables)) for index, entry in entries]
+    read = [(index, *_read(index, entry, schema, tables, checked)) for index, entry in entries]
     problems += [problem for _, _, found in read for problem in found]
     sound = [(index, expectation) for index, expectation, found in read if expectation and not found]
     named, clashes = _name_all(sound)
@@ -60,7 +65,11 @@ def _expanded(
 
 
 def _read(
-    index: int, entry: dict[str, Any], schema: TableSchema, tables: Mapping[str, TableSchema] | None
+    index: int,
+    entry: dict[str, Any],
+    schema: TableSchema,
+    tables: Mapping[str, TableSchema] | None,
+    checked: MutableSet[str] | None,
 ) -> tuple[Expectation | None, list[SuiteProblem]]:
     said = normalised(entry)
     meant = resolve(said)
@@ -73,7 +82,11 @@ def _read(
     except ValidationError as error:
         complaints = list(_invalid(error, cls))
         return None, _problems(index, said, complaints)
-    complaints = [*_complaints(expectation, schema), *_table_complaints(expectation, tables)]
+    complaints = [
+        *_complaints(expectation, schema),
+        *_condition_complaints(expectation, schema, checked if checked is not None else set()),
+        *_table_complaints(expectation, tables),
+    ]
     return expectation, _problems(index, said, complaints)
 
 
@@ -128,7 +141,6 @@ def _complaints(expectation: Expectation, schema: TableSchema) -> Iterator[Compl
     yield from wrong or expectation.complaints(schema)
     if expectation.on_failure == "quarantine" and not expectation.row_wise:
         yield "on_failure", "only expectations about single rows can put rows into quarantine", None
-    yield from _condition_complaints(expectation, schema)
 
 
 def _table_complaints(
@@ -166,13 +178,19 @@ def _type_complaints(expectation: Expectation, schema: TableSchema) -> Iterator[
             )
 
 
-def _condition_complaints(expectation: Expectation, schema: TableSchema) -> Iterator[Complaint]:
-    if expectation.row_condition is None:
-        return
-    try:
-        parse_condition(expectation.row_condition, schema)
-    except ConditionError as error:
-        yield "row_condition", str(error), error.nearest
+def _condition_complaints(
+    expectation: Expectation, schema: TableSchema, checked: MutableSet[str]
+) -> Iterator[Complaint]:
+    for argument, text in expectation.conditions:
+        key = hashlib.sha256("\0".join((text, *schema.names)).encode()).hexdigest()
+        if key in checked:
+            continue
+        try:
+            parse_condition(text, schema)
+        except ConditionError as error:
+            yield argument, str(error), error.nearest
+        else:
+            checked.add(key)
 
 
 # --- ids ---

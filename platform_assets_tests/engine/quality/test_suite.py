@@ -91,3 +91,16 @@ def test_the_same_expectation_twice_is_a_problem() -> None:
     suite, problems = parse_suite([good, good, good], SCHEMA)
     assert len(suite) == 2
     assert [(p.index, p.field) for p in problems] == [(2, "name")]
+
+
+def test_conditions_found_sound_before_are_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = {"type": BETWEEN, "column": "units", "min_value": 1, "row_condition": "name = 'a'"}
+    bad = {**entry, "row_condition": "nam = 'a'"}
+    checked: set[str] = set()
+    _, problems = parse_suite([entry, bad], SCHEMA, checked=checked)
+    assert ([p.index for p in problems], len(checked)) == ([1], 1)
+    monkeypatch.setattr("platform_assets.engine.quality.suite.parse_condition", None)
+    suite, problems = parse_suite([entry], SCHEMA, checked=checked)
+    assert (len(suite), problems) == (1, [])
+    with pytest.raises(TypeError):  # another table has other columns
+        parse_suite([entry], schema_of(units="INT64", nam="STRING"), checked=checked)
