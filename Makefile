@@ -64,6 +64,11 @@ test: $(STAMP) ## Lint, types, configuration and all tests
 	$(BIN)/platform-assets schema generate --check
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
+.PHONY: test-ge
+test-ge: $(STAMP) ## Data quality against Great Expectations itself, in an environment of its own
+	$(BIN)/python -m platform_assets_tests.differential
+	$(BIN)/python -m pytest platform_assets_tests/differential
+
 .PHONY: snapshot
 snapshot: $(STAMP) ## Accept the asset graph as it is now
 	$(BIN)/python -m platform_assets_tests.assets.snapshot
