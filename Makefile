@@ -67,7 +67,7 @@ test: $(STAMP) ## Lint, types, configuration and all tests
 .PHONY: test-ge
 test-ge: $(STAMP) ## Data quality against Great Expectations itself, in an environment of its own
 	$(BIN)/python -m platform_assets_tests.differential
-	$(BIN)/python -m pytest platform_assets_tests/differential
+	TEST_GE=1 $(BIN)/python -m pytest platform_assets_tests/differential
 
 .PHONY: snapshot
 snapshot: $(STAMP) ## Accept the asset graph as it is now
