@@ -82,7 +82,7 @@ def test_empty_line_items_are_none(bench):
 
 
 def test_units(bench):
-    units = {"1000_tokens": "1000 Tokens", "gibibyte_hours": "GiB-Hours", "widgets": "widgets", "": None}
+    units = {"1000_tokens": "1000 Tokens", "gibibyte_hours": "GiB-Hours", "widgets": "widgets", "": "Units"}
     rows = focus(
         bench, *(charge("1", line_item=f"x, {u}", quantity=Decimal("2.5"), quantity_unit=u) for u in units)
     )

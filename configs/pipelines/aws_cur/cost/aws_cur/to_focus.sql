@@ -76,7 +76,7 @@ SELECT
     AS ListCost,
   line_item_unblended_cost AS ContractedCost,
   bill_payer_account_id AS BillingAccountId,
-  bill_payer_account_name AS BillingAccountName,
+  COALESCE(bill_payer_account_name, bill_payer_account_id) AS BillingAccountName,
   'Payer Account' AS BillingAccountType,
   UPPER(TRIM(line_item_currency_code)) AS BillingCurrency,
   bill_billing_period_start_date AS BillingPeriodStart,
@@ -100,17 +100,37 @@ SELECT
   END AS ChargeFrequency,
   COALESCE(NULLIF(reservation_reservation_a_r_n, ''), NULLIF(savings_plan_savings_plan_a_r_n, ''))
     AS CommitmentDiscountId,
+  CASE
+    WHEN reservation_reservation_a_r_n <> '' THEN 'Usage'
+    WHEN savings_plan_savings_plan_a_r_n <> '' THEN 'Spend'
+  END AS CommitmentDiscountCategory,
+  CASE
+    WHEN reservation_reservation_a_r_n <> '' THEN 'Reserved Instance'
+    WHEN savings_plan_savings_plan_a_r_n <> '' THEN 'Savings Plan'
+  END AS CommitmentDiscountType,
+  IF(
+    category = 'Usage' AND (reservation_reservation_a_r_n <> '' OR savings_plan_savings_plan_a_r_n <> ''),
+    'Used',
+    NULL
+  ) AS CommitmentDiscountStatus,
   IF(category = 'Usage', line_item_usage_amount, NULL) AS ConsumedQuantity,
-  IF(category = 'Usage', COALESCE(pricing_unit, line_item_usage_type), NULL) AS ConsumedUnit,
+  IF(category = 'Usage' AND line_item_usage_amount IS NOT NULL, COALESCE(pricing_unit, line_item_usage_type, 'Units'), NULL)
+    AS ConsumedUnit,
   IF(category IN ('Usage', 'Purchase'), line_item_usage_amount, NULL) AS PricingQuantity,
-  IF(category IN ('Usage', 'Purchase'), COALESCE(pricing_unit, line_item_usage_type), NULL) AS PricingUnit,
+  IF(
+    category IN ('Usage', 'Purchase') AND line_item_usage_amount IS NOT NULL,
+    COALESCE(pricing_unit, line_item_usage_type, 'Units'),
+    NULL
+  ) AS PricingUnit,
   CASE
     WHEN line_item_line_item_type IN ('DiscountedUsage', 'SavingsPlanCoveredUsage') OR category = 'Purchase'
       THEN 'Committed'
     WHEN category = 'Usage' THEN 'Standard'
   END AS PricingCategory,
   bill_invoice_id AS InvoiceId,
-  COALESCE(bill_invoicing_entity, 'Amazon Web Services') AS InvoiceIssuerName,
+  UPPER(TRIM(line_item_currency_code)) AS PricingCurrency,
+  COALESCE(amortised, line_item_unblended_cost) AS PricingCurrencyEffectiveCost,
+  'AWS' AS InvoiceIssuerName,
   'AWS' AS ProviderName,
   COALESCE(line_item_legal_entity, 'Amazon Web Services') AS PublisherName,
   'AWS' AS ServiceProviderName,
@@ -122,10 +142,11 @@ SELECT
   IF(category = 'Tax', NULL, product_region_code) AS RegionName,
   IF(category = 'Tax', NULL, line_item_availability_zone) AS AvailabilityZone,
   IF(category = 'Tax', NULL, line_item_resource_id) AS ResourceId,
+  IF(category = 'Tax' OR line_item_resource_id IS NULL, NULL, line_item_product_code) AS ResourceType,
   IF(category = 'Tax', NULL, product_sku) AS SkuId,
   IF(category = 'Tax', NULL, line_item_usage_type) AS SkuMeter,
   line_item_usage_account_id AS SubAccountId,
-  line_item_usage_account_name AS SubAccountName,
+  COALESCE(line_item_usage_account_name, line_item_usage_account_id) AS SubAccountName,
   IF(line_item_usage_account_id IS NULL, NULL, 'Account') AS SubAccountType,
   resource_tags AS Tags,
   x_credential,

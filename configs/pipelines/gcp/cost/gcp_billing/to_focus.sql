@@ -69,6 +69,7 @@ SELECT
   COALESCE(cost_at_list, cost) AS ListCost,
   cost AS ContractedCost,
   billing_account_id AS BillingAccountId,
+  billing_account_id AS BillingAccountName,
   'Billing Account' AS BillingAccountType,
   UPPER(TRIM(currency)) AS BillingCurrency,
   period_start AS BillingPeriodStart,
@@ -96,11 +97,17 @@ SELECT
   IF(category = 'Usage' AND usage.amount IS NOT NULL, usage.unit, NULL) AS ConsumedUnit,
   IF(category IN ('Usage', 'Purchase'), SAFE_CAST(usage.amount_in_pricing_units AS BIGNUMERIC), NULL)
     AS PricingQuantity,
-  IF(category IN ('Usage', 'Purchase'), usage.pricing_unit, NULL) AS PricingUnit,
+  IF(
+    category IN ('Usage', 'Purchase') AND usage.amount_in_pricing_units IS NOT NULL,
+    COALESCE(usage.pricing_unit, usage.unit, 'Units'),
+    NULL
+  ) AS PricingUnit,
   CASE
     WHEN category = 'Purchase' THEN 'Committed'
     WHEN category = 'Usage' THEN 'Standard'
   END AS PricingCategory,
+  UPPER(TRIM(currency)) AS PricingCurrency,
+  net AS PricingCurrencyEffectiveCost,
   'Google Cloud' AS InvoiceIssuerName,
   'Google Cloud' AS ProviderName,
   COALESCE(NULLIF(seller_name, ''), 'Google') AS PublisherName,
@@ -114,10 +121,15 @@ SELECT
   IF(category = 'Tax', NULL, location.zone) AS AvailabilityZone,
   IF(category = 'Tax', NULL, COALESCE(NULLIF(resource.global_name, ''), NULLIF(resource.name, ''))) AS ResourceId,
   IF(category = 'Tax', NULL, NULLIF(resource.name, '')) AS ResourceName,
+  IF(
+    category = 'Tax' OR COALESCE(NULLIF(resource.global_name, ''), NULLIF(resource.name, '')) IS NULL,
+    NULL,
+    service.description
+  ) AS ResourceType,
   IF(category = 'Tax', NULL, NULLIF(sku.id, '')) AS SkuId,
   IF(category = 'Tax', NULL, NULLIF(sku.description, '')) AS SkuMeter,
   project.id AS SubAccountId,
-  project.name AS SubAccountName,
+  COALESCE(NULLIF(project.name, ''), project.id) AS SubAccountName,
   IF(project.id IS NULL, NULL, 'Project') AS SubAccountType,
   PARSE_JSON(
     CONCAT(
