@@ -133,8 +133,10 @@ def apply_access(
 
 
 def _policies(connection: Connection, tenant: str, table: TableName) -> list[str]:
-    project, dataset, name = connection.id(tenant, table).split(".")
-    path = f"/projects/{project}/datasets/{dataset}/tables/{name}/rowAccessPolicies"
+    own = physical(tenant, table)
+    path = (
+        f"/projects/{connection.settings.project}/datasets/{own.dataset}/tables/{own.table}/rowAccessPolicies"
+    )
 
     def ask(client: Any, timeout: float, **_: Any) -> Any:
         # The client has no method for this resource.

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from platform_assets.engine.errors import ConfigError, PlatformError
+from platform_assets.engine.errors import ConfigError
 from platform_assets.engine.names import TableName, physical, physical_dataset
 from platform_assets.engine.spec import Spec
 from platform_assets.engine.sql.model import BoundSql
-from platform_assets.resources.google_errors import translate, translated
+from platform_assets.resources.google_errors import translated
 from platform_assets.resources.retrying import retried
 from platform_assets.resources.warehouse.bigquery import jobs
 from platform_assets.resources.warehouse.bigquery.schema import labels
@@ -92,7 +92,7 @@ class Connection:
             try:
                 return request(self.client(), retry=None, timeout=self.settings.request_timeout_seconds)
             except Exception as error:
-                raise _known(error, what) from error
+                raise jobs.known(error, what) from error
 
         return self._retried(once)
 
@@ -144,7 +144,7 @@ class Connection:
                     wait_timeout=self.settings.job_timeout_seconds,
                 )
             except Exception as error:
-                raise _known(error, what) from error
+                raise jobs.known(error, what) from error
 
         return self._retried(once)
 
@@ -226,14 +226,6 @@ class Connection:
             credentials=AnonymousCredentials(),
             client_options={"api_endpoint": endpoint},
         )
-
-
-def _known(error: Exception, what: str) -> Exception:
-    """Ours where it is a client library's; the error itself where it is a bug."""
-    if isinstance(error, PlatformError):
-        return error
-    found = translate(error, what)
-    return error if found is None else jobs.by_text(found)
 
 
 def _parameter(name: str, kind: Any, value: Any) -> Any:

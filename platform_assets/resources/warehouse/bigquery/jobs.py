@@ -27,7 +27,7 @@ from platform_assets.engine.errors import (
     RejectedError,
     RetryableError,
 )
-from platform_assets.resources.google_errors import translated
+from platform_assets.resources.google_errors import translate
 from platform_assets.resources.retrying import retried, wait_seconds
 
 _RETRYABLE = frozenset(
@@ -145,8 +145,10 @@ class _Caller:
 
     def _retried(self, call: Callable[[], Any]) -> Any:
         def once() -> Any:
-            with translated(self.what):
+            try:
                 return call()
+            except Exception as error:
+                raise known(error, self.what) from error
 
         return retried(
             once,
@@ -154,6 +156,14 @@ class _Caller:
             backoff_seconds=self.patience.backoff_seconds,
             sleep=self.sleep,
         )
+
+
+def known(error: Exception, what: str) -> Exception:
+    """A request's failure in our tree; the error itself where it is neither ours nor a client library's."""
+    if isinstance(error, PlatformError):
+        return error
+    found = translate(error, what)
+    return error if found is None else by_text(found)
 
 
 def job_error(what: str, result: Mapping[str, Any] | None) -> PlatformError | None:

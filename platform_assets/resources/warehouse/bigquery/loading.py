@@ -78,7 +78,7 @@ class _ParquetWriter:
 
         self._path, self._rows = path, 0
         self._file = path.open("wb")
-        self._writer = pq.ParquetWriter(self._file, arrow_schema(schema), compression="zstd")
+        self._writer = pq.ParquetWriter(self._file, file_schema(schema), compression="zstd")
 
     def write(self, batch: pa.RecordBatch) -> None:
         self._writer.write_batch(batch)
@@ -186,7 +186,7 @@ def conformed(batch: pa.RecordBatch, schema: TableSchema, table: object) -> pa.R
     """
     import pyarrow as pa
 
-    target = arrow_schema(schema)
+    target = file_schema(schema)
     given: dict[str, pa.Array] = {}
     problems: list[str] = []
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
@@ -205,7 +205,24 @@ def conformed(batch: pa.RecordBatch, schema: TableSchema, table: object) -> pa.R
         _converted(given[f.name], f, table) if f.name in given else pa.nulls(batch.num_rows, f.type)
         for f in target
     ]
+    nulls = [
+        f"{f.name} in {c.null_count}"
+        for f, c in zip(target, columns, strict=True)
+        if c.null_count and not f.nullable
+    ]
+    if nulls:
+        raise DataError(f"{table}: REQUIRED columns are NULL: {', '.join(nulls)} rows")
     return pa.RecordBatch.from_arrays(columns, schema=target)
+
+
+def file_schema(schema: TableSchema) -> pa.Schema:
+    """The Arrow schema with REQUIRED columns marked: BigQuery takes no optional Parquet column for a required one."""
+    required = {f.name for f in schema.fields if f.mode is Mode.REQUIRED}
+    target = arrow_schema(schema)
+    for index, field in enumerate(target):
+        if field.name in required:
+            target = target.set(index, field.with_nullable(False))
+    return target
 
 
 def _words(field: Field) -> str:

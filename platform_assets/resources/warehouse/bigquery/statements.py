@@ -92,9 +92,9 @@ def replace_slice(target: str, staging: str, write: SliceWrite) -> BoundSql:
     columns = quoted_all(write.target.schema.names)
     sql = f"""\
 DECLARE deleted, inserted INT64 DEFAULT 0;
-BEGIN TRANSACTION;
 ASSERT NOT EXISTS (SELECT 1 FROM {staging} WHERE NOT IFNULL({predicate}, FALSE))
   AS 'staged rows lie outside the slice';
+BEGIN TRANSACTION;
 DELETE FROM {target} WHERE {predicate};
 SET deleted = @@row_count;
 INSERT INTO {target} ({columns}) SELECT {columns} FROM {staging};

@@ -17,6 +17,7 @@ from platform_assets.engine.schema.arrow import arrow_schema
 from platform_assets.engine.schema.model import Field, FieldType, Mode, TableSchema
 from platform_assets.engine.sql.model import BoundSql
 from platform_assets.resources.warehouse.bigquery import BigQueryWarehouse
+from platform_assets.resources.warehouse.bigquery.loading import conformed, file_schema
 from platform_assets_tests.resources.warehouse.bigquery.rows import (
     COSTS,
     DAY,
@@ -179,6 +180,7 @@ def test_a_step_that_repeats_a_load_of_unknown_effect_does_not_load_twice(
         ({"amount": [Decimal("123456789012345678901")]}, DataError, "column amount"),
         ({"hits": pa.array([2**63], pa.uint64())}, DataError, "column hits"),
         ({"day": pa.array([1], pa.timestamp("us"))}, DataError, "column day"),
+        ({"item": ["no day"]}, DataError, "REQUIRED columns are NULL: day in 1 rows"),
     ],
 )
 def test_rows_that_do_not_fit_are_refused_before_anything_is_sent(
@@ -199,6 +201,13 @@ def _known() -> Any:
     from platform_assets.resources.warehouse.bigquery.loads import Filled
 
     return Filled(COSTS.schema, "known")
+
+
+def test_required_columns_of_a_table_are_required_in_the_file() -> None:
+    required = file_schema(COSTS.schema)
+    assert [field.nullable for field in required] == [False, True, True, True]
+    with pytest.raises(DataError, match=r"raw_openai\.costs: REQUIRED columns are NULL: day in 2 rows"):
+        conformed(costs((None, "a"), (DAY, "b"), (None, "c")), COSTS.schema, COSTS.name)
 
 
 def test_numbers_widen_on_their_way_in(warehouse: BigQueryWarehouse, tenant: str) -> None:

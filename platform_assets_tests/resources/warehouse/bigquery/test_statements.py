@@ -49,10 +49,10 @@ def test_a_slice_is_replaced_in_one_transaction_with_a_literal_partition() -> No
     script = statements.replace_slice(TARGET, STAGING, write(mode="replace", day=DAY, item="x", hits=None))
     assert script.sql == (
         "DECLARE deleted, inserted INT64 DEFAULT 0;\n"
-        "BEGIN TRANSACTION;\n"
         "ASSERT NOT EXISTS (SELECT 1 FROM `a_raw_openai`.`costs__stage_1` WHERE NOT IFNULL("
         "`day` = DATE '2026-01-31' AND `item` = @slice_1 AND `hits` IS NULL, FALSE))\n"
         "  AS 'staged rows lie outside the slice';\n"
+        "BEGIN TRANSACTION;\n"
         "DELETE FROM `a_raw_openai`.`costs` WHERE `day` = DATE '2026-01-31' AND `item` = @slice_1 AND `hits` IS NULL;\n"
         "SET deleted = @@row_count;\n"
         "INSERT INTO `a_raw_openai`.`costs` (`day`, `item`, `amount`, `hits`) "
