@@ -8,7 +8,7 @@ import dagster as dg
 from platform_assets.assets.automation import pipeline_jobs, pipeline_schedules
 from platform_assets.assets.dead_runs import dead_run_sensors
 from platform_assets.assets.graph import build_nodes
-from platform_assets.assets.inbox.sensor import queue_sensor
+from platform_assets.assets.inbox.definitions import build_inbox
 from platform_assets.assets.keys import tenant_day_partitions
 from platform_assets.assets.metrics import build_metrics
 from platform_assets.assets.tables import build_tables
@@ -32,33 +32,37 @@ partitions = tenant_day_partitions(start, tuple(sorted(tenants)))
 nodes = build_nodes(configuration.pipelines)
 jobs = pipeline_jobs(configuration.pipelines, nodes)
 metrics = build_metrics(configuration.metrics, deployment)
+running = deployment.schedules_enabled
 
-defs = dg.Definitions(
-    assets=[
-        build_tables(
-            nodes=nodes,
-            providers=configuration.providers,
-            tenants=tenants,
-            metadata_tables=configuration.metadata_tables,
-            partitions=partitions,
-            slices_in_flight=deployment.limits.slices_in_flight,
-            config_version=configuration.version,
-        ),
-        *metrics.assets,
-    ],
-    jobs=list(jobs.values()),
-    schedules=pipeline_schedules(configuration.pipelines, jobs, tenants, start, deployment.schedules_enabled),
-    sensors=[
-        *dead_run_sensors(configuration.metadata_tables["pipeline_runs"], sorted(tenants)),
-        *metrics.sensors,
-        *(queue_sensor(s, deployment.inbox, enabled=deployment.schedules_enabled) for s in metrics.sources),
-    ],
-    resources={
-        key: AdapterResource(port=port, kind=binding.kind, settings=dict(binding.settings))
-        for key, (port, binding) in deployment.adapters().items()
-    },
-    # One process per run: the default multiprocess executor costs seconds per step.
-    executor=dg.in_process_executor,
+# One expression: Dagster takes a module with several Definitions in it for a mistake.
+defs = dg.Definitions.merge(
+    build_inbox(metrics.sources, deployment.inbox, sensors_enabled=running, schedules_enabled=running),
+    dg.Definitions(
+        assets=[
+            build_tables(
+                nodes=nodes,
+                providers=configuration.providers,
+                tenants=tenants,
+                metadata_tables=configuration.metadata_tables,
+                partitions=partitions,
+                slices_in_flight=deployment.limits.slices_in_flight,
+                config_version=configuration.version,
+            ),
+            *metrics.assets,
+        ],
+        jobs=list(jobs.values()),
+        schedules=pipeline_schedules(configuration.pipelines, jobs, tenants, start, running),
+        sensors=[
+            *dead_run_sensors(configuration.metadata_tables["pipeline_runs"], sorted(tenants)),
+            *metrics.sensors,
+        ],
+        resources={
+            key: AdapterResource(port=port, kind=binding.kind, settings=dict(binding.settings))
+            for key, (port, binding) in deployment.adapters().items()
+        },
+        # One process per run: the default multiprocess executor costs seconds per step.
+        executor=dg.in_process_executor,
+    ),
 )
 
 # All of this lives as long as the process: the collector need not look through it again and again, nor at exit
