@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from platform_assets.commands.conformance import conformance
 from platform_assets.commands.expression import expression
 from platform_assets.commands.inbox import inbox
 
@@ -246,6 +247,7 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     Console().print(table)
 
 
+main.add_command(conformance)
 main.add_command(expression)
 main.add_command(inbox)
 
