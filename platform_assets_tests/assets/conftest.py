@@ -34,6 +34,7 @@ class Location:
     api: ProviderApi
     instance: dg.DagsterInstance
     configs: Path
+    secrets: tuple[str, ...] = ()
 
     def run(self, select: str, first: SliceKey, last: SliceKey | None = None) -> dg.ExecuteInProcessResult:
         """Materialize ``select`` (asset selection syntax) for one slice, or for a range of slices."""
@@ -94,7 +95,7 @@ def open_location(folder: Path, configs: Path) -> Iterator[Location]:
     ):
         for name, value in _environment(home.root, api, configs).items():
             patch.setenv(name, value)
-        location = Location(load_location(configs), api, instance, configs)
+        location = Location(load_location(configs), api, instance, configs, tuple(home.tokens))
         yield location
         location.module.defs.resources["http"].adapter().close()
 

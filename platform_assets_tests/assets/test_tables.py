@@ -250,3 +250,19 @@ def test_a_refusing_source_is_a_clear_failure(location: Location, day: date, sta
     assert step["status"] == "FAILED"
     assert str(status) in step["error_message"]
     assert location.api.url.partition("//")[2].partition(":")[0] in step["error_message"]
+
+
+def test_no_secret_is_told_anywhere(location: Location, day: date) -> None:
+    acme = SliceKey(day, "acme1281")
+    good = location.run(CHAIN, acme)
+    location.api.fail(Fault(status=401, path="/costs"))
+    bad = location.run(COSTS, acme)
+    assert good.success and not bad.success
+    events = [entry.to_json() for run in (good, bad) for entry in location.instance.all_logs(run.run_id)]
+    runs = [repr(location.instance.get_run_by_id(run.run_id)) for run in (good, bad)]
+    facts = [
+        repr(told(location, bad, "acme1281", table)) for table in ("pipeline_runs", "step_logs", "dq_results")
+    ]
+    assert location.secrets and len(events) > 50
+    for secret in location.secrets:
+        assert not [text for text in (*events, *runs, *facts) if secret in text]
