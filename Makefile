@@ -33,14 +33,6 @@ setup: $(STAMP) ## Create .venv from the lock file
 demo: $(STAMP) ## Two tenants' costs, from a provider's API to a monthly report, in the embedded warehouse
 	$(BIN)/python -m platform_assets.demo
 
-.PHONY: emulators
-emulators: $(STAMP) ## BigQuery, S3, SQS, SNS and Pub/Sub on loopback; prints what to export
-	$(BIN)/python -m platform_assets_tests.servers
-
-.PHONY: demo-emulated
-demo-emulated: $(STAMP) ## The demo with production's adapters against the emulators (minutes: BigQuery's is slow)
-	$(BIN)/python -m platform_assets_tests.servers -- $(BIN)/python -m platform_assets.demo
-
 .PHONY: dev
 dev: $(STAMP) ## The Dagster UI on the demo's data
 	$(BIN)/python -m platform_assets.demo --serve
@@ -53,7 +45,7 @@ emulators: $(STAMP) ## BigQuery, S3, SQS, SNS and Pub/Sub on loopback, until Ctr
 .PHONY: demo-emulated
 demo-emulated: $(STAMP) ## The demo on production's adapters against the emulators; the same gold numbers as DuckDB
 	bash platform_assets_tests/servers/install.sh
-	$(BIN)/python -m platform_assets_tests.servers -- $(BIN)/python -m platform_assets.demo $(DEMO)
+	$(BIN)/python -m platform_assets_tests.demo.emulated $(DEMO)
 
 .PHONY: test
 test: $(STAMP) ## Lint, types, configuration and all tests
