@@ -20,7 +20,9 @@ class RetryableError(PlatformError):
     ``effect_unknown`` is true when the request may have taken effect although no answer came.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None, effect_unknown: bool = False) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, effect_unknown: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.effect_unknown = effect_unknown
