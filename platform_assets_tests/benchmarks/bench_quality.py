@@ -368,9 +368,9 @@ OTHERS = ("ge pandas", "ge duckdb", "pandera polars")
 HEAD = ("table", "rows", "expectations", "who", "wall", "÷ ours", "cpu", "÷ ours", "met")
 
 
-def compare(name: str, file: Path, rows: int, count: int, repeat: int) -> None:
+def compare(name: str, file: Path, rows: int, count: int, repeat: int, others: Sequence[str]) -> None:
     """One line of the table for everybody; ``÷ ours`` above 1 is slower than ours."""
-    found = {who: measure(who, name, file, count, repeat) for who in (*PREPARE, *OTHERS)}
+    found = {who: measure(who, name, file, count, repeat) for who in (*PREPARE, *others)}
     ours = found["ours"]
     for who, answer in found.items():
         if "error" in answer:
@@ -399,6 +399,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=float, default=[1e6, 1e7])
     parser.add_argument("--tables", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
     parser.add_argument("--suites", nargs="+", type=int, choices=(15, 50), default=[15, 50])
+    parser.add_argument("--others", nargs="+", choices=OTHERS, default=list(OTHERS))
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
     install()
@@ -409,7 +410,7 @@ def main() -> None:
                 file = Path(folder) / f"{name}-{rows}.parquet"
                 generate(SUBJECTS[name], file, rows)
                 for count in options.suites:
-                    compare(name, file, rows, count, options.repeat if rows < 5e6 else 1)
+                    compare(name, file, rows, count, options.repeat if rows < 5e6 else 1, options.others)
                 file.unlink()
 
 

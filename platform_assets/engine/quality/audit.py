@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from platform_assets.engine.names import TableName
 from platform_assets.engine.quality.expectation import Expectation
-from platform_assets.engine.quality.model import AuditPlan, CheckOutcome, Facts, Judgement, PlannedCheck
+from platform_assets.engine.quality.model import MASK, AuditPlan, CheckOutcome, Facts, Judgement, PlannedCheck
 from platform_assets.engine.quality.results import check_name, plain, verdict
 from platform_assets.engine.schema.model import Slice, TableSchema
 from platform_assets.engine.sql.model import BoundSql
@@ -130,11 +130,19 @@ def _outcome(plan: AuditPlan, check: PlannedCheck, row: Mapping[str, Any], facts
         missing_count=found.missing_count,
         unexpected_count=found.unexpected_count,
         unexpected_percent=_percent(found),
-        observed_value=found.observed_value,
+        observed_value=_shown(expectation, found.observed_value, plan.schema),
         details=plain(found.details),
         write_sql=partial(check_sql, plan, check),
         error=found.error,
     )
+
+
+def _shown(expectation: Expectation, observed: Any, schema: TableSchema) -> Any:
+    """Personal data is not quoted: of such a column, a value that some row holds is shown as ``***``."""
+    if observed is None or not expectation.quotes_rows:
+        return observed
+    private = any(field.pii for name in expectation.columns if (field := schema.get(name)))
+    return MASK if private else observed
 
 
 def _percent(found: Judgement) -> float | None:

@@ -74,6 +74,7 @@ class Ranged(ColumnAggregate):
 
 @kind("expect_column_max_to_be_between")
 class MaxBetween(Ranged):
+    quotes_rows: ClassVar[bool] = True
     accepts: ClassVar[Types] = ORDERED
 
     def measures(self, on: Scope) -> Measures:
@@ -82,6 +83,7 @@ class MaxBetween(Ranged):
 
 @kind("expect_column_min_to_be_between")
 class MinBetween(Ranged):
+    quotes_rows: ClassVar[bool] = True
     accepts: ClassVar[Types] = ORDERED
 
     def measures(self, on: Scope) -> Measures:
@@ -122,6 +124,7 @@ class StdevBetween(Ranged):
 class MedianBetween(Ranged):
     """The middle value, or the mean of the two middle ones."""
 
+    quotes_rows: ClassVar[bool] = True
     number_type: ClassVar[FieldType | None] = FieldType.FLOAT64
 
     def measures(self, on: Scope) -> Measures:
@@ -180,6 +183,7 @@ class QuantilesBetween(ColumnAggregate):
     """Each quantile is a value of the column (the first whose cumulative share reaches it).
     ``allow_relative_error: true`` lets the warehouse estimate, for slices too large to be sorted."""
 
+    quotes_rows: ClassVar[bool] = True
     accepts: ClassVar[Types] = NUMBERS
 
     quantile_ranges: QuantileRanges
@@ -289,6 +293,8 @@ class DistinctEqualsSet(DistinctSet):
 class MostCommonInSet(DistinctSet):
     """The most frequent value is a member. Of several equally frequent ones, none is the most common unless
     ``ties_okay``, when one member among them is enough."""
+
+    quotes_rows: ClassVar[bool] = True
 
     ties_okay: bool | None = None
 

@@ -34,6 +34,7 @@ class Expectation(Spec):
 
     family: ClassVar[str] = ""
     row_wise: ClassVar[bool] = False
+    quotes_rows: ClassVar[bool] = False  # what it observes is a value that some row holds
     column_arguments: ClassVar[tuple[str, ...]] = ()
     accepts: ClassVar[frozenset[FieldType] | None] = None
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from platform_assets.engine.quality.scope import Source
 
 
+MASK = "***"  # stands for personal data wherever people look
+
+
 class Severity(StrEnum):
     """``critical`` keeps the old slice and blocks downstream, ``warning`` warns, ``info`` only records."""
 

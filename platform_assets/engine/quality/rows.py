@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from platform_assets.engine.quality.audit import blamed_rows
-from platform_assets.engine.quality.model import AuditPlan, CheckOutcome, PlannedCheck
+from platform_assets.engine.quality.model import MASK, AuditPlan, CheckOutcome, PlannedCheck
 from platform_assets.engine.schema.model import Field, FieldType, Mode, TableSchema
 from platform_assets.engine.sql.model import BoundSql
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from platform_assets.engine.quality.scope import Scope
     from platform_assets.engine.quality.tree import Expr
 
-MASK = "***"
 CHECK_COLUMN = "failed_check"
 QUARANTINE_FIELDS = (
     Field("quarantine_reason", FieldType.STRING, Mode.REQUIRED, "Expectations which the row breaks, by id."),

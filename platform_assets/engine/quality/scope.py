@@ -286,7 +286,7 @@ class Scope:
         return AGGREGATES[function](this=self.narrowed(self.known(name)))
 
     def deviation(self, name: str) -> Expr:
-        """Sample standard deviation of the finite values: DuckDB fails on an infinity."""
+        """Sample standard deviation of the finite values; what an infinity leaves of it differs by warehouse."""
         value = self.as_float(name)
         if self.field(name).type is FieldType.FLOAT64:
             value = iff(exp.IsInf(this=self.column(name)), exp.Null(), value)

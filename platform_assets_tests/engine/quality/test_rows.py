@@ -157,3 +157,12 @@ def test_each_check_has_a_query_that_can_be_run_as_it_stands() -> None:
         assert "@p" not in outcome.sql
         assert len(duck.rows(BoundSql(outcome.sql))) == rows
     assert outcomes[3].sql.startswith("SELECT COUNT(*)")
+
+
+def test_observed_values_of_personal_data_are_not_quoted() -> None:
+    quoting = {"type": "expect_column_max_to_be_between", "column": "email", "max_value": "a"}
+    common = {"type": "expect_column_most_common_value_to_be_in_set", "column": "email", "value_set": ["x"]}
+    counting = {"type": "expect_column_unique_value_count_to_be_between", "column": "email", "min_value": 9}
+    _, _, outcomes = _audit(quoting, common, counting)
+    assert [o.observed_value for o in outcomes] == ["***", "***", 3]
+    assert not any("a@x" in str(o) for o in outcomes)
