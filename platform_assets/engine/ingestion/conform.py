@@ -110,10 +110,9 @@ def _list(column: Field, array: pa.Array, printed: bool) -> pa.Array:
     one = Field(column.name, column.type, Mode.NULLABLE, column.description, column.fields)
     lists = pc.fill_null(array, pa.scalar([], array.type)) if array.null_count else array
     items = _array(one, lists.flatten(), printed)
-    offsets = [0]
-    for length in pc.list_value_length(lists).to_pylist():
-        offsets.append(offsets[-1] + length)
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items, type=arrow_type(column))
+    ends = pc.cumulative_sum(pc.list_value_length(lists).cast(pa.int32()))
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
+    return pa.ListArray.from_arrays(offsets, items, type=arrow_type(column))
 
 
 def _struct(column: Field, array: pa.Array, printed: bool) -> pa.Array:
