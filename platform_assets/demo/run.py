@@ -5,8 +5,8 @@ from datetime import date
 import dagster as dg
 from rich.console import Console
 
-from platform_assets.assets.keys import SliceKey
-from platform_assets.definitions import configuration, defs
+from platform_assets.assets.keys import SliceKey, table_key
+from platform_assets.definitions import configuration, defs, nodes
 
 
 def materialize_days(first: date, last: date) -> dg.ExecuteInProcessResult:
@@ -21,6 +21,7 @@ def materialize_days(first: date, last: date) -> dg.ExecuteInProcessResult:
     with dg.DagsterInstance.get() as instance, console.status(f"{first} to {last}, {len(tenants)} tenants …"):
         return job.execute_in_process(
             instance=instance,
+            asset_selection=[table_key(node.table) for node in nodes],
             tags=tags,
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
