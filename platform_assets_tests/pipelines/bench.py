@@ -62,6 +62,7 @@ class Bench:
         self.folder, self.tenant, self.root = folder, tenant, root
         self.provider_url = ""
         self.warehouse = DuckDBWarehouse(DuckDBSettings(folder=folder / "warehouse"), clock=lambda: NOW)
+        self.providers = configuration(root).providers
         self.stats: PullStats | None = None
 
     # --- Writing ---
@@ -73,7 +74,7 @@ class Bench:
         first day. ``parameters`` are the credential's; ``stats`` are the pull's."""
         resolved = step(pipeline, name, self.root)
         job = self._job(resolved, day, credential if resolved.spec.type == "ingest" else None, parameters)
-        provider = configuration(self.root).providers.get(resolved.provider)
+        provider = self.providers.get(resolved.provider)
 
         def filled(staging: TableName) -> None:
             self.stats = fill(job, staging, provider, lambda text: None)
@@ -98,9 +99,7 @@ class Bench:
         return Job(self._doors(), node, part, self.tenant, day, RUN, NOW)
 
     def _doors(self) -> Doors:
-        urls = (
-            dict.fromkeys(configuration(self.root).providers, self.provider_url) if self.provider_url else {}
-        )
+        urls = dict.fromkeys(self.providers, self.provider_url) if self.provider_url else {}
         environment = {f"PLATFORM_SECRET__{self.tenant.tenant.upper()}__KEY": SECRET}
         return Doors(
             self.warehouse,

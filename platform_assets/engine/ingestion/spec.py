@@ -58,6 +58,16 @@ class OAuth2Auth(Spec):
     scope: str | None = None
 
 
+class GoogleAuth(Spec):
+    """A Google service account; the secret is its JSON key, exchanged for short-lived tokens (RFC 7523)."""
+
+    type: Literal["google_service_account"]
+    scopes: Annotated[list[str], Field(min_length=1)] = [
+        "https://www.googleapis.com/auth/cloud-platform.read-only"
+    ]
+    token_url: str = "https://oauth2.googleapis.com/token"  # noqa: S105 (an address)
+
+
 class NoAuth(Spec):
     """A public source."""
 
@@ -65,7 +75,8 @@ class NoAuth(Spec):
 
 
 Auth = Annotated[
-    BearerAuth | HeaderAuth | QueryAuth | BasicAuth | OAuth2Auth | NoAuth, Field(discriminator="type")
+    BearerAuth | HeaderAuth | QueryAuth | BasicAuth | OAuth2Auth | GoogleAuth | NoAuth,
+    Field(discriminator="type"),
 ]
 
 

@@ -7,8 +7,10 @@ and once more after a 401. Refuses secrets that cannot travel in a header or are
 from __future__ import annotations
 
 import base64
+import json
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 from urllib.parse import quote, quote_plus
 
@@ -16,6 +18,7 @@ from platform_assets.engine.errors import AuthError, ConfigError
 from platform_assets.engine.ingestion.spec import (
     BasicAuth,
     BearerAuth,
+    GoogleAuth,
     HeaderAuth,
     NoAuth,
     OAuth2Auth,
@@ -56,30 +59,28 @@ class Fixed:
         return self._secrets
 
 
-class ClientCredentials:
-    """OAuth 2 client credentials. ``fetch(token_url, client_id, client_secret, scope)`` gives (token, lifetime
-    in seconds); ``clock`` gives seconds that never go back."""
+Fetch = Callable[[str, Mapping[str, str], Mapping[str, str]], tuple[str, float]]
 
-    def __init__(
-        self,
-        spec: OAuth2Auth,
-        secret: str,
-        fetch: Callable[[str, str, str, str | None], tuple[str, float]],
-        clock: Callable[[], float],
-    ) -> None:
-        self._client_id, colon, self._client_secret = secret.partition(":")
-        if not colon or not self._client_id or not self._client_secret:
-            raise AuthError("the secret for oauth2_client_credentials must be client_id:client_secret")
-        self._spec, self._fetch, self._clock = spec, fetch, clock
+
+class Tokens:
+    """Short-lived tokens, each kept for the most of its life. ``fetch(token_url, form, headers)`` gives (token,
+    lifetime in seconds); ``clock`` gives seconds that never go back."""
+
+    def __init__(self, fetch: Fetch, clock: Callable[[], float]) -> None:
+        self._fetch, self._clock = fetch, clock
         self._lock = threading.Lock()
         self._token, self._ends = "", 0.0
+
+    def _ask(self) -> tuple[str, float]:
+        raise NotImplementedError
+
+    def _own_secrets(self) -> Iterable[str]:
+        raise NotImplementedError
 
     def headers(self) -> Pairs:
         with self._lock:
             if not self._token or self._clock() >= self._ends:
-                self._token, lifetime = self._fetch(
-                    self._spec.token_url, self._client_id, self._client_secret, self._spec.scope
-                )
+                self._token, lifetime = self._ask()
                 self._ends = self._clock() + max(lifetime - 30, lifetime / 2)
             return (("Authorization", f"Bearer {self._token}"),)
 
@@ -92,19 +93,87 @@ class ClientCredentials:
         return True
 
     def secrets(self) -> Iterable[str]:
-        return [s for s in (self._client_secret, self._token) if s]
+        return [s for s in (*self._own_secrets(), self._token) if s]
+
+
+class ClientCredentials(Tokens):
+    """OAuth 2 client credentials, RFC 6749 §4.4."""
+
+    def __init__(self, spec: OAuth2Auth, secret: str, fetch: Fetch, clock: Callable[[], float]) -> None:
+        super().__init__(fetch, clock)
+        self._client_id, colon, self._client_secret = secret.partition(":")
+        if not colon or not self._client_id or not self._client_secret:
+            raise AuthError("the secret for oauth2_client_credentials must be client_id:client_secret")
+        self._spec = spec
+
+    def _ask(self) -> tuple[str, float]:
+        pair = base64.b64encode(f"{self._client_id}:{self._client_secret}".encode()).decode()
+        scope = {"scope": self._spec.scope} if self._spec.scope else {}
+        form = {"grant_type": "client_credentials", **scope}
+        return self._fetch(self._spec.token_url, form, {"Authorization": f"Basic {pair}"})
+
+    def _own_secrets(self) -> Iterable[str]:
+        return [self._client_secret]
+
+
+class ServiceAccount(Tokens):
+    """A Google service account: a signed assertion for a token, RFC 7523. ``now`` gives the wall clock in seconds."""
+
+    def __init__(
+        self,
+        spec: GoogleAuth,
+        secret: str,
+        fetch: Fetch,
+        clock: Callable[[], float],
+        now: Callable[[], float],
+    ) -> None:
+        super().__init__(fetch, clock)
+        self._spec, self._now = spec, now
+        try:
+            self._info = json.loads(secret)
+            self._email, self._key = str(self._info["client_email"]), str(self._info["private_key"])
+        except (ValueError, KeyError, TypeError):
+            raise AuthError("the secret is not a service account's JSON key") from None
+
+    def _ask(self) -> tuple[str, float]:
+        form = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": self._assertion()}
+        return self._fetch(self._spec.token_url, form, {})
+
+    def _assertion(self) -> str:
+        from google.auth import crypt, jwt
+
+        issued = int(self._now())
+        claims = {
+            "iss": self._email,
+            "scope": " ".join(self._spec.scopes),
+            "aud": self._spec.token_url,
+            "iat": issued,
+            "exp": issued + 3600,
+        }
+        try:
+            signer: Any = crypt.RSASigner.from_service_account_info(self._info)  # type: ignore[no-untyped-call]
+        except (ValueError, KeyError):
+            raise AuthError("the service account's private key cannot be read") from None
+        signed: bytes = jwt.encode(signer, claims)  # type: ignore[no-untyped-call]
+        return signed.decode()
+
+    def _own_secrets(self) -> Iterable[str]:
+        return [self._key]
 
 
 def authorizer(
     provider: ProviderSpec,
     secret: Secret | None,
-    fetch: Callable[[str, str, str, str | None], tuple[str, float]],
+    fetch: Fetch,
     clock: Callable[[], float],
+    now: Callable[[], float] = time.time,
 ) -> Authorizer:
     """AuthError where the secret is missing or unusable for the provider's declared authentication."""
     auth = provider.auth
     if isinstance(auth, NoAuth):
         return Fixed()
+    if isinstance(auth, GoogleAuth):  # a JSON text, which may have line ends
+        return ServiceAccount(auth, _given(provider.provider, secret), fetch, clock, now)
     value = _usable(provider.provider, secret)
     if isinstance(auth, OAuth2Auth):
         return ClientCredentials(auth, value, fetch, clock)
@@ -140,10 +209,14 @@ _FIXED: dict[type, Callable[[Any, str], Fixed]] = {
 }
 
 
-def _usable(provider: str, secret: Secret | None) -> str:
+def _given(provider: str, secret: Secret | None) -> str:
     if secret is None:
         raise ConfigError(f"provider {provider} needs a credential, and the tenant names no secret for it")
-    value = secret.reveal()
+    return secret.reveal()
+
+
+def _usable(provider: str, secret: Secret | None) -> str:
+    value = _given(provider, secret)
     if not value or not value.isascii() or not value.isprintable() or value != value.strip():
         raise AuthError(
             f"the secret for {provider} is empty or has spaces, line ends or non-ASCII characters around or in it"

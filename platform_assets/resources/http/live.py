@@ -30,7 +30,7 @@ from platform_assets.engine.errors import (
     RetryableError,
 )
 from platform_assets.engine.ingestion.http import HttpRequest, HttpResponse, HttpSource
-from platform_assets.engine.ingestion.spec import OAuth2Auth, ProviderSpec, Retry
+from platform_assets.engine.ingestion.spec import GoogleAuth, OAuth2Auth, ProviderSpec, Retry
 from platform_assets.engine.spec import Spec
 from platform_assets.ports import Secret
 from platform_assets.resources.http.auth import Authorizer, authorizer, redact
@@ -79,7 +79,7 @@ class LiveHttp:
         """ConfigError for an address that is not allowed, AuthError for an unusable secret."""
         base = self.settings.base_urls.get(provider.provider, provider.base_url)
         check_url(base, self._allowance)
-        if isinstance(provider.auth, OAuth2Auth):
+        if isinstance(provider.auth, OAuth2Auth | GoogleAuth):
             check_url(provider.auth.token_url, self._allowance)
         return LiveSource(self, provider, base, secret)
 
@@ -269,17 +269,13 @@ class LiveSource:
     # --- OAuth 2 ---
 
     def _fetch_token(
-        self, token_url: str, client_id: str, client_secret: str, scope: str | None
+        self, token_url: str, form: Mapping[str, str], headers: Mapping[str, str]
     ) -> tuple[str, float]:
-        import base64
-
         import httpx
 
-        pair = base64.b64encode(f"{client_id}:{client_secret}".encode()).decode()
-        form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
         try:
             answer = self._http.client().post(
-                token_url, data=form, headers={"Authorization": f"Basic {pair}"}, timeout=self._timeout[1]
+                token_url, data=dict(form), headers=dict(headers), timeout=self._timeout[1]
             )
         except httpx.TransportError as error:
             raise RetryableError(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from platform_assets.engine.names import TableName
 from platform_assets.engine.schema.model import TableSchema, TableSpec
@@ -108,10 +108,12 @@ class BigQueryWarehouse:
         from platform_assets.resources.warehouse.bigquery.schema import table_schema
         from platform_assets.resources.warehouse.bigquery.statements import require_query
 
+        def collect(rows: Any) -> pa.Table:
+            found = rows.to_arrow(create_bqstorage_client=self.settings.use_storage_api)
+            return result_table(found, table_schema(rows.schema))
+
         require_query(query)
-        rows = self._connection.read(f"query of {tenant}", tenant, query)
-        found = rows.to_arrow(create_bqstorage_client=self.settings.use_storage_api)
-        return result_table(found, table_schema(rows.schema))
+        return self._connection.read(f"query of {tenant}", tenant, query, collect)
 
     def estimate(self, tenant: str, query: BoundSql) -> Estimate:
         """An upper bound on clustered tables; a price only where ``price_per_tib_usd`` is set."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from threading import Lock
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import Field
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from google.cloud import bigquery
 
 Labels = Iterable[tuple[str, str]]
+T = TypeVar("T")
 
 
 class BigQuerySettings(Spec):
@@ -126,27 +127,35 @@ class Connection:
 
     def rows_of(self, what: str, job: Any) -> list[Any]:
         """The result of a finished job."""
-        return list(self.call(what, lambda _, **how: job.result(job_retry=None, **how)))
+        return list(self.call(what, lambda _, **how: list(job.result(job_retry=None, **how))))
 
-    def read(self, what: str, tenant: str, query: BoundSql, extra: Labels = ()) -> Any:
-        """A query's ``RowIterator``. It changes nothing, so it is simply asked again after a failure."""
+    def read(
+        self, what: str, tenant: str, query: BoundSql, collect: Callable[[Any], T], extra: Labels = ()
+    ) -> T:
+        """What ``collect`` makes of the query's ``RowIterator``. It changes nothing, so query and pages are simply
+        asked for again after a failure."""
         config = self._config(tenant, query, extra)
 
-        def once() -> Any:
+        def once() -> T:
             try:
-                return self.client().query_and_wait(
-                    query.sql,
-                    job_config=config,
-                    location=self.settings.location,
-                    retry=None,
-                    job_retry=None,
-                    api_timeout=self.settings.request_timeout_seconds,
-                    wait_timeout=self.settings.job_timeout_seconds,
-                )
+                return collect(self._query(query.sql, config))
             except Exception as error:
                 raise jobs.known(error, what) from error
 
         return self._retried(once)
+
+    def _query(self, sql: str, config: Any) -> Any:
+        # None instead of the client's own retries, which go on for ten minutes.
+        never: Any = None
+        return self.client().query_and_wait(
+            sql,
+            job_config=config,
+            location=self.settings.location,
+            retry=never,
+            job_retry=never,
+            api_timeout=self.settings.request_timeout_seconds,
+            wait_timeout=self.settings.job_timeout_seconds,
+        )
 
     def dry_run(self, what: str, tenant: str, query: BoundSql) -> Any:
         """A job that never ran: ``schema``, ``total_bytes_processed``."""
@@ -178,7 +187,7 @@ class Connection:
 
     # --- inside ---
 
-    def _retried(self, call: Callable[[], Any]) -> Any:
+    def _retried(self, call: Callable[[], T]) -> T:
         patience = self._patience
         return retried(
             call, attempts=patience.attempts, backoff_seconds=patience.backoff_seconds, sleep=self._sleep

@@ -126,8 +126,11 @@ class _Move:
         )
 
     def _read(self, query: BoundSql) -> list[dict[str, Any]]:
-        rows = self.connection.read(self.what, self.tenant, query, self.spec.labels)
-        return [dict(row.items()) for row in rows]
+        return self.connection.read(self.what, self.tenant, query, _rows, self.spec.labels)
+
+
+def _rows(found: Iterable[Any]) -> list[dict[str, Any]]:
+    return [dict(row.items()) for row in found]
 
 
 def _partitions(values: Iterable[Any]) -> tuple[Any, ...]:

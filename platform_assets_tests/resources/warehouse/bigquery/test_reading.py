@@ -199,6 +199,16 @@ def test_what_may_pass_is_asked_again_with_growing_waits(
     assert slept == [1.0, 2.0]
 
 
+def test_a_page_that_gets_lost_is_part_of_the_query(
+    warehouse: BigQueryWarehouse, proxy: HttpProxy, tenant: str
+) -> None:
+    first = _answer("INTEGER", "1") | {"pageToken": "second", "totalRows": "2"}
+    proxy.fail("POST", QUERIES, 200, first)
+    proxy.fail("GET", r"/(jobs|queries)/j", 503, {"error": {"code": 503, "message": "down"}})
+    assert warehouse.query(tenant, ONE).to_pylist() == [{"one": 1}]
+    assert len(proxy.sent("POST", QUERIES)) == 2
+
+
 def test_after_the_last_try_the_error_is_retryable(
     warehouse: BigQueryWarehouse, proxy: HttpProxy, tenant: str
 ) -> None:
