@@ -29,12 +29,21 @@ def table_key(table: TableName) -> dg.AssetKey:
 
 
 def tenant_day_partitions(start: date, tenants: tuple[str, ...]) -> dg.MultiPartitionsDefinition:
-    """The one definition that all tenant × day assets share: Dagster runs only assets together whose
-    partitions definition is the same. Tenants are static because a dynamic set is unknown to the CLI on a
+    """The one definition that all tenant × day assets of complete days share: Dagster runs only assets together
+    whose partitions definition is the same. Tenants are static because a dynamic set is unknown to the CLI on a
     fresh instance."""
+    return _tenant_days(start, tenants, days_ahead=0)
+
+
+def open_tenant_day_partitions(start: date, tenants: tuple[str, ...]) -> dg.MultiPartitionsDefinition:
+    """For what comes by message: today too, which is still filling."""
+    return _tenant_days(start, tenants, days_ahead=1)
+
+
+def _tenant_days(start: date, tenants: tuple[str, ...], *, days_ahead: int) -> dg.MultiPartitionsDefinition:
     return dg.MultiPartitionsDefinition(
         {
-            "date": dg.DailyPartitionsDefinition(start_date=start.isoformat()),
+            "date": dg.DailyPartitionsDefinition(start_date=start.isoformat(), end_offset=days_ahead),
             "tenant": dg.StaticPartitionsDefinition(list(tenants)),
         }
     )

@@ -10,7 +10,13 @@ import pytest
 
 from platform_assets.assets.dead_runs import complete_rows
 from platform_assets.assets.history import merge_rows
-from platform_assets.assets.keys import SliceKey, complete_days, range_tags
+from platform_assets.assets.keys import (
+    SliceKey,
+    complete_days,
+    open_tenant_day_partitions,
+    range_tags,
+    tenant_day_partitions,
+)
 from platform_assets.instance.run_coordinator import tenant_of
 from platform_assets_tests.assets.conftest import Location
 from platform_assets_tests.assets.snapshot import SNAPSHOT, graph_of
@@ -153,3 +159,13 @@ def test_a_cell_serves_its_own_tenants(
     monkeypatch.setenv("PLATFORM_CELL", "europe")
     partitions = own_location().module.partitions
     assert partitions.get_partitions_def_for_dimension("tenant").get_partition_keys() == ["globex"]
+
+
+def test_what_comes_by_message_has_a_partition_for_today() -> None:
+    now = datetime(2026, 11, 28, 1, tzinfo=UTC)
+    complete, still_filling = (
+        make(date(2026, 11, 26), ("acme1281",)).get_partition_keys(current_time=now)
+        for make in (tenant_day_partitions, open_tenant_day_partitions)
+    )
+    assert complete == ["2026-11-26|acme1281", "2026-11-27|acme1281"]
+    assert still_filling == [*complete, "2026-11-28|acme1281"]
