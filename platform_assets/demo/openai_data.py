@@ -132,9 +132,9 @@ def _projects(seed: str, tenant: str) -> list[tuple[str, list[str]]]:
 
 
 def _contract(seed: str, tenant: str) -> Decimal:
-    """A negotiated factor with seven decimals: prices that are not round, as in real bills."""
+    """A negotiated factor with seven decimals: prices that are not round, as in real bills, and near the list."""
     dice = random.Random(f"{seed}|{tenant}|contract")
-    return Decimal(dice.randrange(9_000_001, 9_999_999)).scaleb(-7)
+    return Decimal(dice.randrange(9_600_001, 9_999_999)).scaleb(-7)
 
 
 def _chat(dice: random.Random, project: str, key: str) -> Iterator[Fact]:

@@ -1,6 +1,6 @@
 """What the demo prints, read back from the warehouse as any user would."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -10,6 +10,7 @@ from rich.table import Table
 
 from platform_assets.definitions import configuration, defs, nodes
 from platform_assets.engine.names import TableName, physical
+from platform_assets.engine.schema.model import FieldType
 from platform_assets.engine.sql.model import BoundSql
 from platform_assets.ports import Warehouse
 
@@ -19,8 +20,8 @@ SELECT BillingCurrency AS currency, ProviderName AS provider, ServiceName AS ser
 FROM {focus_costs} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 CHECKS = """
-SELECT pipeline_logging_id, COUNTIF(success) AS passed, COUNTIF(success IS NOT TRUE) AS failed
-FROM {dq_results} GROUP BY 1
+SELECT target_table, expectation_id, severity, success IS TRUE AS passed, COUNT(*) AS results
+FROM {dq_results} WHERE pipeline_logging_id = @run_id GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 """
 EVERYTHING = "SELECT * FROM {table}"
 # What every run writes anew; everything else must be the same after a second run.
@@ -64,8 +65,8 @@ def print_report(run: dg.ExecuteInProcessResult, before: Snapshot, after: Snapsh
     console = Console()
     console.print(_tables(after))
     console.print(_spend())
-    passed, failed = _checks(run.run_id)
-    console.print(f"checks     {passed} passed, {failed} failed  (metadata.dq_results of each tenant)")
+    for line in _checks(run.run_id):
+        console.print(line, soft_wrap=True)
     console.print(f"run        {run.run_id}: {'success' if run.success else 'FAILED'}")
     if before:
         changed = [
@@ -81,17 +82,21 @@ def print_report(run: dg.ExecuteInProcessResult, before: Snapshot, after: Snapsh
     console.print("UI         make dev, then http://127.0.0.1:3000")
 
 
-def _checks(run_id: str) -> tuple[int, int]:
-    """(passed, failed) of this run, over all tenants."""
-    found = [
-        row
-        for tenant in sorted(configuration.tenants)
-        for row in _rows(
-            tenant, CHECKS.format(dq_results=_quoted(tenant, TableName("metadata", "dq_results")))
-        )
-        if row["pipeline_logging_id"] == run_id
-    ]
-    return sum(row["passed"] for row in found), sum(row["failed"] for row in found)
+def _checks(run_id: str) -> Iterator[str]:
+    """How many of this run's checks passed, and each that did not."""
+    found = [row for tenant in sorted(configuration.tenants) for row in _results(tenant, run_id)]
+    passed = sum(row["results"] for row in found if row["passed"])
+    failed = [row for row in found if not row["passed"]]
+    yield f"checks     {passed} passed, {sum(row['results'] for row in failed)} failed  (metadata.dq_results)"
+    for row in failed:
+        what = f"{row['severity']}: {row['expectation_id']} of {row['target_table']}"
+        yield f"           {row['tenant']}: {what}, {row['results']} times"
+
+
+def _results(tenant: str, run_id: str) -> Iterator[dict[str, Any]]:
+    sql = CHECKS.format(dq_results=_quoted(tenant, TableName("metadata", "dq_results")))
+    bound = BoundSql(sql, {"run_id": (FieldType.STRING, run_id)})
+    return ({"tenant": tenant, **row} for row in _warehouse().query(tenant, bound).to_pylist())
 
 
 def _tables(after: Snapshot) -> Table:
