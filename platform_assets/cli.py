@@ -92,6 +92,28 @@ def validate(config_root: Path | None, deployment: str | None) -> None:
     click.echo(validating.summary(validating.validate(_settings())))
 
 
+@main.command()
+@_options
+@click.argument("old", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--write", is_flag=True, help="Write the new files; nothing is overwritten.")
+def convert(config_root: Path | None, deployment: str | None, old: Path, write: bool) -> None:
+    """Translate pipelines of the replaced services below the folder OLD into this configuration's form.
+
+    Tells what became of each and tries the result out; writes only with --write. Exit code 1 where one is refused or
+    the result would not be valid.
+    """
+    from platform_assets.commands import converting
+
+    _remember(config_root, deployment)
+    found = converting.convert(_settings(), old)
+    click.echo("\n".join(converting.lines(found)))
+    converting.try_out(_settings(), found)
+    if write:
+        written = converting.write(_settings().config_root, found)
+        click.echo(f"wrote {len(written)} file(s) below {_settings().config_root}")
+    sys.exit(1 if any(one.refused for one in found) else 0)
+
+
 @main.group()
 def tenant() -> None:
     """Tenants: files below configs/tenants/."""

@@ -22,7 +22,7 @@ from platform_assets.config.reading import nearest, one_of, read_spec
 from platform_assets.config.safety import find_unsafe
 from platform_assets.config.sources import mapped_columns, source_problems
 from platform_assets.config.tables import read_table
-from platform_assets.config.tree import PipelineFolder, relative
+from platform_assets.config.tree import PipelineFolder, old_document, relative
 from platform_assets.config.values import label_problems, owner_problems, timezone_problems
 from platform_assets.engine.costs.functions import FUNCTIONS
 from platform_assets.engine.cron import check_cron
@@ -49,6 +49,9 @@ def read_pipeline_folder(
     file = folder.path / "pipeline.yml"
     document = read_document(file, relative(root, file), problems)
     if document is None:
+        return None
+    if old := list(old_document(document)):
+        problems.extend(old)
         return None
     problems.extend(find_unsafe(document))
     problems.extend(unfilled(document))

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from platform_assets.config.document import Document, parse_document
+from platform_assets.config.historic.shapes import shape_of
 from platform_assets.config.reading import nearest, one_of
 from platform_assets.engine.errors import Problem
 
@@ -51,6 +53,20 @@ class PipelineFolder:
         return self.path.name
 
 
+def old_form(root: Path, path: Path) -> Iterator[Problem]:
+    """That a YAML file is a pipeline as the replaced services wrote them, where it is one."""
+    if not path.name.endswith((".yml", ".yaml")) or not path.is_file():
+        return
+    document = parse_document(path.read_text("utf-8", errors="replace"), relative(root, path), [])
+    yield from old_document(document) if document else ()
+
+
+def old_document(document: Document) -> Iterator[Problem]:
+    """The same of a document that is read already."""
+    if shape := shape_of(document.value):
+        yield document.problem((), f"is in {shape}; 'platform-assets convert' translates it")
+
+
 def relative(root: Path, path: Path) -> str:
     return path.relative_to(root).as_posix()
 
@@ -77,6 +93,7 @@ def pipeline_folders(root: Path, tenants: frozenset[str], problems: list[Problem
             reason = f"is neither a folder of the configuration ({one_of(RESERVED)}) nor a tenant's"
             guess = nearest(folder.name, (*RESERVED, *tenants))
             problems.append(Problem(f"{folder.name}/", 1, "", reason, guess))
+            problems += (old for path, _ in _walk(folder, 1) for old in old_form(root, path))
     return found
 
 
@@ -90,6 +107,8 @@ def _folders(root: Path, base: Path, problems: list[Problem]) -> Iterator[Path]:
             where = f"{relative(root, base)}/<provider>/<domain>/<pipeline>/{_PIPELINE_FILE}"
             reason = f"stands in the wrong place; put it at {where}"
             problems.append(Problem(relative(root, path), 1, "", reason))
+        elif depth <= _DEPTH:
+            problems += old_form(root, path)
 
 
 def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, int]]:
@@ -104,12 +123,18 @@ def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, int]]:
 
 def _checked(root: Path, folder: Path, problems: list[Problem]) -> Iterator[Path]:
     names = sorted(p.name for p in folder.iterdir())
+    old: list[Problem] = []
     for name in names:
-        if name.endswith((".yml", ".yaml")) and name not in (_PIPELINE_FILE, "dq.yml"):
-            reason = f"is not read; a pipeline folder holds {_PIPELINE_FILE} and dq.yml"
-            guess = nearest(name, (_PIPELINE_FILE, "dq.yml"))
-            problems.append(Problem(relative(root, folder / name), 1, "", reason, guess))
+        if not name.endswith((".yml", ".yaml")) or name in (_PIPELINE_FILE, "dq.yml"):
+            continue
+        if found := list(old_form(root, folder / name)):
+            old += found
+            continue
+        reason = f"is not read; a pipeline folder holds {_PIPELINE_FILE} and dq.yml"
+        guess = nearest(name, (_PIPELINE_FILE, "dq.yml"))
+        problems.append(Problem(relative(root, folder / name), 1, "", reason, guess))
+    problems += old
     if _PIPELINE_FILE in names:
         yield folder
-    elif names:
+    elif names and not old:
         problems.append(Problem(f"{relative(root, folder)}/", 1, "", f"has no {_PIPELINE_FILE}"))

@@ -30,6 +30,23 @@ def output_columns(transform: Transform, schemas: Mapping[TableName, TableSchema
     return tuple(spelled.get(name.lower(), name) for name in _qualified(transform, key).named_selects)
 
 
+def output_types(transform: Transform, schemas: Mapping[TableName, TableSchema]) -> dict[str, str | None]:
+    """Result column → its BigQuery type (``NUMERIC``, ``ARRAY<STRING>``), or None where it does not follow from the
+    tables read. ConfigError where the query cannot be resolved."""
+    from sqlglot.optimizer.annotate_types import annotate_types
+
+    key = _key(transform, schemas)
+    typed = annotate_types(_qualified(transform, key).copy(), schema=_sqlglot_schema(key), dialect="bigquery")
+    spelled = _spelling(transform, key)
+    unknown = (None, exp.DType.UNKNOWN, exp.DType.NULL)
+    return {
+        spelled.get(c.alias_or_name.lower(), c.alias_or_name): None
+        if c.type is None or c.type.this in unknown
+        else c.type.sql("bigquery")
+        for c in typed.selects
+    }
+
+
 def column_lineage(transform: Transform, schemas: Mapping[TableName, TableSchema]) -> Lineage:
     """Result column → the (table, column) pairs below it, sorted."""
     return dict(_lineage(transform, _key(transform, schemas)))

@@ -5,7 +5,7 @@ import pytest
 from platform_assets.engine.errors import ConfigError
 from platform_assets.engine.names import TableName
 from platform_assets.engine.schema.model import Field, FieldType, Mode, TableSchema
-from platform_assets.engine.sql.lineage import sql_type
+from platform_assets.engine.sql.lineage import output_types, sql_type
 from platform_assets.engine.sql.transform import parse_transform
 
 COSTS, RATES = TableName("raw_openai", "costs"), TableName("silver_cost", "fx_rates")
@@ -78,3 +78,21 @@ def test_a_recursive_query_ends() -> None:
         "SELECT DATE_ADD(d, INTERVAL 1 DAY) FROM n WHERE d < @run_date) SELECT d FROM n"
     )
     assert lineage(text) == {"d": ["raw_openai.costs.day"]}
+
+
+def test_types_of_a_result_follow_from_what_it_reads() -> None:
+    text = """SELECT Amount, SUM(amount) AS total, COUNT(*) AS n, labels, usage.tokens, IF(amount > 0, currency, NULL) AS c
+    FROM raw_openai.costs GROUP BY ALL"""
+    assert output_types(parse_transform(text, file="x.sql"), SCHEMAS) == {
+        "Amount": "BIGNUMERIC",
+        "total": "BIGNUMERIC",
+        "n": "INT64",
+        "labels": "ARRAY<STRUCT<key STRING>>",
+        "tokens": "INT64",
+        "c": "STRING",
+    }
+
+
+def test_a_type_that_does_not_follow_is_none() -> None:
+    transform = parse_transform("SELECT @tenant AS k FROM raw_openai.costs", file="x.sql")
+    assert output_types(transform, SCHEMAS) == {"k": None}
