@@ -81,7 +81,8 @@ def test_a_recursive_query_ends() -> None:
 
 
 def test_types_of_a_result_follow_from_what_it_reads() -> None:
-    text = """SELECT Amount, SUM(amount) AS total, COUNT(*) AS n, labels, usage.tokens, IF(amount > 0, currency, NULL) AS c
+    text = """SELECT Amount, SUM(amount) AS total, COUNT(*) AS n, labels, usage.tokens,
+      IF(amount > 0, currency, NULL) AS c
     FROM raw_openai.costs GROUP BY ALL"""
     assert output_types(parse_transform(text, file="x.sql"), SCHEMAS) == {
         "Amount": "BIGNUMERIC",
