@@ -18,6 +18,7 @@ import click
 from platform_assets.commands.conformance import conformance
 from platform_assets.commands.expression import expression
 from platform_assets.commands.inbox import inbox
+from platform_assets.commands.quality import dq
 
 if TYPE_CHECKING:
     from platform_assets.settings import Settings
@@ -270,6 +271,7 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
 
 
 main.add_command(conformance)
+main.add_command(dq)
 main.add_command(expression)
 main.add_command(inbox)
 

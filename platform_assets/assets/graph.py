@@ -56,6 +56,21 @@ class Node:
         return tuple(sorted({table for writer in self.writers for table in writer.upstream}))
 
     @cached_property
+    def compared(self) -> tuple[TableName, ...]:
+        """The other tables that the suite looks at, sorted."""
+        names = {name for expectation in self.suite for name in expectation.tables}
+        return tuple(sorted({TableName.parse(name) for name in names} - {self.table}))
+
+    @cached_property
+    def before(self) -> tuple[TableName, ...]:
+        """The tables that must be right before this one is filled and audited, sorted."""
+        return tuple(sorted({*self.upstream, *self.compared}))
+
+    @property
+    def monthly(self) -> bool:
+        return getattr(self.owner.spec, "grain", "day") == "month"
+
+    @cached_property
     def code_version(self) -> str:
         """Changes when what fills the table changes: steps, SQL, schema or expectations."""
         says = [repr((w.spec, w.transform)) for w in self.writers] + [repr(self.spec), repr(self.suite)]
@@ -63,8 +78,7 @@ class Node:
 
     def slice_date(self, day: date) -> date:
         """The date that names the slice holding ``day``: the day, or the first of its month."""
-        monthly = getattr(self.owner.spec, "grain", "day") == "month"
-        return day.replace(day=1) if monthly else day
+        return day.replace(day=1) if self.monthly else day
 
     def parts(self, tenant: TenantSpec, selected: frozenset[TableName]) -> list[Part]:
         """This tenant's writers. Of a union's contributors, only those whose sources the run refreshes too;
@@ -88,9 +102,7 @@ def build_nodes(pipelines: Mapping[str, Pipeline]) -> tuple[Node, ...]:
         for step in steps
         if step.spec.destination is not None
     }
-    sorter = TopologicalSorter(
-        {name: [u for u in node.upstream if u in nodes] for name, node in nodes.items()}
-    )
+    sorter = TopologicalSorter({name: [u for u in node.before if u in nodes] for name, node in nodes.items()})
     sorter.prepare()
     ordered: list[Node] = []
     while sorter.is_active():

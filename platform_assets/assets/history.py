@@ -15,7 +15,8 @@ from platform_assets.assets.graph import Node
 from platform_assets.assets.keys import SliceKey
 from platform_assets.assets.outcomes import PartOutcome, SliceOutcome, Status
 from platform_assets.assets.slice_runner import RunContext
-from platform_assets.engine.quality.results import dq_results_row
+from platform_assets.engine.quality.expectation import Expectation
+from platform_assets.engine.quality.results import crashed, dq_results_row
 from platform_assets.engine.schema.model import FieldType, Slice, TableSchema, TableSpec
 from platform_assets.engine.tenancy import TenantSpec, runs_pipeline
 from platform_assets.ports import SliceWrite, Warehouse
@@ -72,12 +73,12 @@ class RunHistory:
                     self._runs[key.tenant, pipeline_id, key] = self._run_row(pipeline_id, key)
         self._write_runs()
 
-    def record(self, outcome: SliceOutcome) -> None:
+    def record(self, outcome: SliceOutcome, suite: Sequence[Expectation]) -> None:
         """One step row per writer, one quality row per expectation and writer; written every few seconds."""
         tenant = outcome.key.tenant
         for part in outcome.parts:
             self._rows[tenant, "step_logs"].append(self._step_row(outcome, part))
-            self._rows[tenant, "dq_results"] += self._quality_rows(outcome, part)
+            self._rows[tenant, "dq_results"] += self._quality_rows(outcome, part, suite)
             self._note(outcome, part)
         if (self._run.now() - self._flushed).total_seconds() >= FLUSH_SECONDS:
             self.flush()
@@ -157,7 +158,13 @@ class RunHistory:
             "ingestion_date": self._started.date(),
         }
 
-    def _quality_rows(self, outcome: SliceOutcome, part: PartOutcome) -> list[Row]:
+    def _quality_rows(
+        self, outcome: SliceOutcome, part: PartOutcome, suite: Sequence[Expectation]
+    ) -> list[Row]:
+        """Also for a slice that never came to its audit: its checks say nothing, and why."""
+        checks = part.audited.checks
+        if not checks and part.status in (Status.FAILED, Status.BLOCKED):
+            checks = crashed(suite, f"not audited: {part.error}")
         return [
             dq_results_row(
                 check,
@@ -165,12 +172,13 @@ class RunHistory:
                 tenant=outcome.key.tenant,
                 pipeline_logging_id=self._run.run_id,
                 pipeline_id=part.pipeline_id,
+                credential_id=part.credential,
                 target_table=str(outcome.table),
                 run_date=outcome.key.day,
                 executed_at=part.ended,
                 ingestion_date=self._started.date(),
             )
-            for check in part.audited.checks
+            for check in checks
         ]
 
     def _fact(self, outcome: SliceOutcome, part: PartOutcome) -> str:

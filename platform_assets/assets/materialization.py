@@ -13,22 +13,25 @@ from platform_assets.assets.keys import table_key
 from platform_assets.assets.outcomes import PartOutcome, SliceOutcome
 from platform_assets.engine.quality.expectation import Expectation
 from platform_assets.engine.quality.model import CheckOutcome
-from platform_assets.engine.quality.results import check_name
+from platform_assets.engine.quality.plot import history_image
+from platform_assets.engine.quality.results import check_name, observed_text
 
 PREVIEW_COLUMNS = 12
+SHOWN_POINTS = 30
 EVALUATIONS_PER_TABLE = 100
 Found: TypeAlias = tuple[PartOutcome, CheckOutcome]
 
 
 def materialization(
-    node: Node, outcome: SliceOutcome, run_id: str, lineage: dg.TableColumnLineage | None
+    node: Node, outcome: SliceOutcome, run_id: str, lineage: dg.TableColumnLineage | None, report: str
 ) -> dg.AssetMaterialization:
-    """The event of a published slice."""
+    """The event of a published slice. ``report``: where the run's page about data quality is."""
     return dg.AssetMaterialization(
         asset_key=table_key(node.table),
         partition=str(outcome.key),
         metadata={**_counts(outcome), **_requests(outcome), **_measures(node, outcome), **_preview(outcome)}
         | {"pipeline_logging_id": run_id, "days_covered": outcome.days_covered}
+        | ({"quality_report": dg.MetadataValue.path(report)} if node.suite else {})
         | ({"dagster/column_lineage": lineage} if lineage else {}),
     )
 
@@ -67,16 +70,7 @@ def _evaluation(
     node: Node, outcome: SliceOutcome, name: str, found: Sequence[Found]
 ) -> dg.AssetCheckEvaluation:
     first = next((c for _, c in found if not c.success), found[0][1])
-    metadata: dict[str, Any] = {
-        "severity": str(first.severity),
-        "unexpected_count": sum(c.unexpected_count or 0 for _, c in found),
-        "element_count": sum(c.element_count or 0 for _, c in found),
-        "observed_value": str(first.observed_value),
-        "sql": dg.MetadataValue.md(f"```sql\n{first.sql}\n```"),
-    }
-    rows = [row for part, c in found for row in part.audited.failing_rows.get(c.expectation_id, ())]
-    if rows:
-        metadata["failing_rows"] = dg.MetadataValue.md(render_rows(rows))
+    metadata = _check_metadata(first, found)
     return dg.AssetCheckEvaluation(
         asset_key=table_key(node.table),
         check_name=name,
@@ -86,6 +80,31 @@ def _evaluation(
         metadata=metadata,
         partition=str(outcome.key),
     )
+
+
+def _check_metadata(first: CheckOutcome, found: Sequence[Found]) -> dict[str, Any]:
+    """``first``: the writer's result that is told; counts are of all writers."""
+    rows, missing, unexpected = (
+        sum(getattr(c, f"{what}_count") or 0 for _, c in found)
+        for what in ("element", "missing", "unexpected")
+    )
+    metadata: dict[str, Any] = {
+        "severity": str(first.severity),
+        "observed_value": observed_text(first.observed_value) or "–",
+        "sql": dg.MetadataValue.md(f"```sql\n{first.sql}\n```"),
+    }
+    if first.element_count is not None:
+        metadata |= {"element_count": rows, "missing_count": missing, "unexpected_count": unexpected}
+        metadata["unexpected_percent"] = unexpected / (rows - missing) * 100 if rows > missing else 0.0
+    if first.details:
+        metadata["details"] = dg.MetadataValue.json(dict(first.details))
+    failing = [row for part, c in found for row in part.audited.failing_rows.get(c.expectation_id, ())]
+    if failing:
+        metadata["failing_rows"] = dg.MetadataValue.md(render_rows(failing))
+    points = next((part.audited.history.get(c.expectation_id, ()) for part, c in found if c is first), ())
+    if len(points) > 1:
+        metadata["history"] = dg.MetadataValue.md(history_image(points[-SHOWN_POINTS:], first.expectation_id))
+    return metadata
 
 
 def _counts(outcome: SliceOutcome) -> dict[str, Any]:

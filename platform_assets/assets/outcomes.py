@@ -11,6 +11,7 @@ from platform_assets.assets.keys import SliceKey
 from platform_assets.engine.ingestion.pull import PullStats
 from platform_assets.engine.names import TableName
 from platform_assets.engine.quality.model import CheckOutcome
+from platform_assets.engine.quality.plot import Point
 
 
 class Status(StrEnum):
@@ -33,10 +34,12 @@ class MeasureSum:
 
 @dataclass(frozen=True)
 class Audited:
-    """What the audit of staged rows saw. ``failing_rows``: expectation id → a few offending rows, PII masked."""
+    """What the audit of staged rows saw. ``failing_rows``: expectation id → a few offending rows, PII masked;
+    ``history``: expectation id → its earlier results and this one."""
 
     checks: tuple[CheckOutcome, ...] = ()
     failing_rows: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    history: Mapping[str, Sequence[Point]] = field(default_factory=dict)
     measures: tuple[MeasureSum, ...] = ()
     preview: tuple[Mapping[str, Any], ...] = ()
 

@@ -16,11 +16,11 @@ from platform_assets.assets.graph import Node, Part
 from platform_assets.assets.keys import SliceKey
 from platform_assets.assets.outcomes import Audited, PartOutcome, SliceOutcome, Status
 from platform_assets.assets.staging import Stage, staging_token
+from platform_assets.assets.surroundings import Surroundings
 from platform_assets.engine.errors import PlatformError
 from platform_assets.engine.ingestion.spec import ProviderSpec
 from platform_assets.engine.names import TableName
 from platform_assets.engine.quality.results import crashed, verdict
-from platform_assets.engine.schema.model import TableSpec
 from platform_assets.engine.tenancy import TenantSpec
 
 LOGGER = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class SliceRunner:
     tenants: Mapping[str, TenantSpec]
     providers: Mapping[str, ProviderSpec]
     selected: frozenset[TableName]
-    tables: Mapping[TableName, TableSpec]
+    around: Surroundings
     _progress: "SimpleQueue[str]" = field(default_factory=SimpleQueue)
     _ready: set[tuple[str, TableName]] = field(default_factory=set)
 
@@ -118,7 +118,7 @@ class SliceRunner:
         changes = self._tables_ready(key.tenant, node, part)
         staging = warehouse.create_staging(key.tenant, node.spec, staging_token(self.run.run_id, part, day))
         job = Job(self.doors, node, part, tenant, day, self.run.run_id, self.run.now())
-        stage = Stage(job, staging)
+        stage = Stage(job, staging, self.around)
         try:
             pull = fill(job, staging, self.providers.get(part.step.provider), self._teller(node, key))
             outcome = _audited(replace(outcome, schema_changes=changes, pull=pull), stage, node)
@@ -133,7 +133,9 @@ class SliceRunner:
         """Bring the table and what it reads up to date, once per run; what changed of the table itself. A table that
         nothing has filled yet is read as empty, not missing: a tenant's reports come before some of its sources."""
         changes: tuple[str, ...] = ()
-        for spec in (node.spec, *(self.tables[name] for name in part.step.upstream if name in self.tables)):
+        nodes = self.around.nodes
+        read = (nodes[name].spec for name in (*part.step.upstream, *node.compared) if name in nodes)
+        for spec in (node.spec, *read):
             if (tenant, spec.name) in self._ready:
                 continue
             made = self.doors.warehouse.ensure_table(tenant, spec)

@@ -4,16 +4,20 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
 from platform_assets.assets.filling import Job
 from platform_assets.assets.graph import Node, Part
 from platform_assets.assets.outcomes import Audited, MeasureSum
+from platform_assets.assets.surroundings import Surroundings
 from platform_assets.engine.ingestion.spec import Destination
 from platform_assets.engine.names import TableName, physical
 from platform_assets.engine.quality.audit import compile_audit, judge
-from platform_assets.engine.quality.model import AuditPlan, CheckOutcome
+from platform_assets.engine.quality.model import AuditPlan, CheckOutcome, Facts
+from platform_assets.engine.quality.past import point_of, points_of, values_of
+from platform_assets.engine.quality.plot import Point
 from platform_assets.engine.quality.results import verdict
 from platform_assets.engine.quality.rows import (
     CHECK_COLUMN,
@@ -35,19 +39,27 @@ class Stage:
 
     job: Job
     table: TableName
+    around: Surroundings
 
     def audit(self) -> Audited:
         """Judge the staged rows in one scan, and look at them as people will."""
-        plan = self._plan()
-        checks = judge(plan, self._rows(plan.query)[0]) if plan.checks else ()
-        return Audited(checks, self._failing_rows(plan, checks), self._measures(), tuple(self._preview()))
+        plan, earlier = self._plan, self.around.earlier(self.job)
+        facts = Facts(self.job.now, values_of(earlier))
+        checks = judge(plan, self._rows(plan.query)[0], facts) if plan.checks else ()
+        return Audited(
+            checks,
+            self._failing_rows(plan, checks),
+            self._history(earlier, checks),
+            self._measures(),
+            tuple(self._preview()),
+        )
 
     def publish(self, checks: Sequence[CheckOutcome]) -> WriteResult:
         """Put the staged rows in the place of the old slice; rows to be quarantined go to their own table first."""
         warehouse, tenant = self.job.doors.warehouse, self.job.tenant.tenant
         if any(expectation.on_failure == "quarantine" for expectation in self.job.node.suite):
             self._put_aside(checks)
-        kept = kept_query(self._plan(), checks) if verdict(checks).quarantine else None
+        kept = kept_query(self._plan, checks) if verdict(checks).quarantine else None
         if kept is None:
             return warehouse.publish(tenant, self._write(self.job.node.spec, self.table))
         staging = warehouse.create_staging(tenant, self.job.node.spec, f"{self._token}k")
@@ -59,9 +71,18 @@ class Stage:
 
     # --- audit and look ---
 
+    @cached_property
     def _plan(self) -> AuditPlan:
-        node = self.job.node
-        return compile_audit(node.suite, node.spec.schema, physical(self.job.tenant.tenant, self.table))
+        node, table = self.job.node, physical(self.job.tenant.tenant, self.table)
+        return compile_audit(node.suite, node.spec.schema, table, others=self.around.others(self.job))
+
+    def _history(
+        self, earlier: Sequence[Mapping[str, Any]], checks: Sequence[CheckOutcome]
+    ) -> dict[str, tuple[Point, ...]]:
+        points = points_of(earlier)
+        return {
+            c.expectation_id: (*points.get(c.expectation_id, ()), point_of(c, self.job.day)) for c in checks
+        }
 
     def _rows(self, query: BoundSql) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self.job.doors.warehouse.query(self.job.tenant.tenant, query).to_pylist()
@@ -106,7 +127,7 @@ class Stage:
         """Replace this slice's rows in ``<table>_quarantine``, with the reason and the run; also by none."""
         warehouse, tenant = self.job.doors.warehouse, self.job.tenant.tenant
         spec = quarantine_table(self.job.node.spec)
-        query = quarantine_query(self._plan(), checks, run_id=self.job.run_id, now=self.job.now)
+        query = quarantine_query(self._plan, checks, run_id=self.job.run_id, now=self.job.now)
         if query is None and warehouse.describe(tenant, spec.name) is None:
             return
         warehouse.ensure_table(tenant, spec)

@@ -19,7 +19,9 @@ from platform_assets.assets.keys import SliceKey, table_key
 from platform_assets.assets.lineage import column_lineage, table_metadata
 from platform_assets.assets.materialization import check_evaluations, materialization
 from platform_assets.assets.outcomes import SliceOutcome, Status
+from platform_assets.assets.quality_report import QualityReports
 from platform_assets.assets.slice_runner import BAD, RunContext, SliceRunner, Statuses
+from platform_assets.assets.surroundings import PastResults, Surroundings
 from platform_assets.engine.ingestion.spec import ProviderSpec
 from platform_assets.engine.quality.expectation import Expectation
 from platform_assets.engine.quality.results import check_name
@@ -41,8 +43,7 @@ def build_tables(
     config_version: str,
 ) -> dg.AssetsDefinition:
     """The op that fills every declared table, slice by slice, in the order of their lineage."""
-    specs = {node.table: node.spec for node in nodes}
-    schemas = {name: spec.schema for name, spec in specs.items()}
+    schemas = {node.table: node.spec.schema for node in nodes}
     lineage = cache(lambda node: column_lineage(node, schemas))
 
     @dg.multi_asset(
@@ -59,6 +60,7 @@ def build_tables(
         http: AdapterResource,
         query_sources: AdapterResource,
         source_stores: AdapterResource,
+        object_store: AdapterResource,
     ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
         doors = Doors(
             warehouse.adapter(),
@@ -70,10 +72,16 @@ def build_tables(
         run = RunContext(context.run.run_id, lambda: datetime.now(UTC), context.log.info, slices_in_flight)
         selected = [node for node in nodes if table_key(node.table) in context.selected_asset_keys]
         keys = [SliceKey.parse(key) for key in context.partition_keys]
-        runner = SliceRunner(doors, run, tenants, providers, frozenset(n.table for n in selected), specs)
+        results = metadata_tables["dq_results"]
+        past = PastResults(doors.warehouse, results, selected, [key.day for key in keys])
+        around = Surroundings({node.table: node for node in nodes}, past)
+        runner = SliceRunner(doors, run, tenants, providers, frozenset(n.table for n in selected), around)
         failures: list[SliceOutcome] = []
         statuses: Statuses = {}
-        with RunHistory(doors.warehouse, metadata_tables, run, config_version, context.run.tags) as history:
+        with (
+            RunHistory(doors.warehouse, metadata_tables, run, config_version, context.run.tags) as history,
+            QualityReports(object_store.adapter, run.run_id) as reports,
+        ):
             history.begin(selected, keys, tenants)
             for node in selected:
                 outcomes: list[SliceOutcome] = []
@@ -81,9 +89,11 @@ def build_tables(
                     outcomes.append(outcome)
                     statuses[outcome.table, outcome.key] = outcome.status
                     context.log.log("ERROR" if outcome.status in BAD else "INFO", str(outcome))
-                    history.record(outcome)
+                    history.record(outcome, node.suite)
+                    reports.add(outcome)
                     if outcome.status is Status.PUBLISHED:
-                        yield materialization(node, outcome, run.run_id, lineage(node))
+                        report = reports.address(outcome.key.tenant)
+                        yield materialization(node, outcome, run.run_id, lineage(node), report)
                 yield from check_evaluations(node, outcomes)
                 failures += [outcome for outcome in outcomes if outcome.status in BAD]
         if failures:
@@ -105,7 +115,7 @@ def _asset_spec(node: Node, partitions: dg.MultiPartitionsDefinition) -> dg.Asse
     step = node.owner.spec
     return dg.AssetSpec(
         table_key(node.table),
-        deps=[table_key(table) for table in node.upstream],
+        deps=[table_key(table) for table in node.before],
         description=step.description or node.spec.description or pipeline.description,
         group_name=node.table.dataset,
         partitions_def=partitions,

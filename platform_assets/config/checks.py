@@ -140,9 +140,11 @@ def upstream(drafts: list[Draft], tables: Mapping[TableName, Owner], known: set[
                 yield draft.problem(at, reason)
 
 
-def cycles(drafts: list[Draft], tables: Mapping[TableName, Owner]) -> Iterator[Problem]:
-    """No table is made, directly or not, from itself."""
-    graph: dict[TableName, set[TableName]] = {name: set() for name in tables}
+def cycles(
+    drafts: list[Draft], tables: Mapping[TableName, Owner], compared: Mapping[TableName, set[TableName]]
+) -> Iterator[Problem]:
+    """No table is made from itself, directly or not, nor compared with what is made from it."""
+    graph = {name: {other for other in compared.get(name, ()) if other in tables} for name in tables}
     for draft, index, step in _readers(drafts):
         target = _target(draft, index, step, tables)
         if target is not None:

@@ -171,8 +171,8 @@ class _Reading:
         problems += checks.contributions(drafts, self.owners, unowned)
         problems += checks.destinations(drafts)
         problems += checks.upstream(drafts, self.owners, unowned)
-        problems += checks.cycles(drafts, self.owners)
         self.suites = suites.read_suites(drafts, self.owners, unowned, problems)
+        problems += checks.cycles(drafts, self.owners, suites.compared(self.suites))
         self.reads = needs.reads_from(drafts, self.owners)
         self.needed = needs.credentials_needed(drafts, self.reads, self.providers)
         by_id = {draft.spec.pipeline_id: draft for draft in reversed(drafts)}  # of two, the first

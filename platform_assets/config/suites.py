@@ -12,7 +12,7 @@ from platform_assets.config.reading import nearest, one_of
 from platform_assets.engine.errors import Problem
 from platform_assets.engine.names import TableName
 from platform_assets.engine.quality.spec import SuiteSpec
-from platform_assets.engine.schema.model import TableSpec
+from platform_assets.engine.schema.model import TableSchema, TableSpec
 
 if TYPE_CHECKING:
     from platform_assets.engine.quality.expectation import Expectation
@@ -32,8 +32,25 @@ def read_suites(
             if owner and owner.table.name in found:
                 problems.append(_dq(draft).problem((*at, "table"), f"{suite.table} has a suite already"))
             elif owner:
-                found[owner.table.name] = _expectations(draft, at, suite, owner.table, problems)
+                visible = _visible(draft, tables)
+                found[owner.table.name] = _expectations(
+                    draft, at, suite, owner.table, problems, visible, known
+                )
     return found
+
+
+def _visible(draft: Draft, tables: Mapping[TableName, Owner]) -> dict[str, TableSchema]:
+    """The tables that a suite may compare with: shared ones and its own tenant's."""
+    seers = (None, draft.folder.tenant)
+    return {str(name): o.table.schema for name, o in tables.items() if o.draft.folder.tenant in seers}
+
+
+def compared(suites: Suites) -> dict[TableName, set[TableName]]:
+    """Table → the other tables that its suite looks at, which must be filled before it."""
+    return {
+        table: {TableName.parse(name) for expectation in suite for name in expectation.tables} - {table}
+        for table, suite in suites.items()
+    }
 
 
 def _suite_owner(
@@ -55,11 +72,17 @@ def _suite_owner(
 
 
 def _expectations(
-    draft: Draft, at: Location, suite: SuiteSpec, table: TableSpec, problems: list[Problem]
+    draft: Draft,
+    at: Location,
+    suite: SuiteSpec,
+    table: TableSpec,
+    problems: list[Problem],
+    visible: Mapping[str, TableSchema],
+    known: set[str],
 ) -> tuple[Expectation, ...]:
     from platform_assets.engine.quality.suite import parse_suite
 
-    expectations, wrong = parse_suite(suite.expectations, table.schema)
+    expectations, wrong = parse_suite(suite.expectations, table.schema, visible, unreadable=known)
     for found in wrong:
         place: Location = (*at, "expectations", found.index, found.field)
         problems.append(_dq(draft).problem(place, found.reason, found.nearest))

@@ -67,6 +67,7 @@ def pull_ours(url: str, folder: Path) -> int:
     from platform_assets.assets.graph import build_nodes
     from platform_assets.assets.keys import SliceKey
     from platform_assets.assets.slice_runner import RunContext, SliceRunner
+    from platform_assets.assets.surroundings import Surroundings
     from platform_assets.config import load
     from platform_assets.engine.names import TableName
     from platform_assets.ports import Secret
@@ -87,7 +88,8 @@ def pull_ours(url: str, folder: Path) -> int:
     costs = TableName("raw_openai", "costs")
     node = next(node for node in build_nodes(configuration.pipelines) if node.table == costs)
     run = RunContext("bench", lambda: datetime.now(UTC), lambda _: None)
-    runner = SliceRunner(doors, run, configuration.tenants, configuration.providers, frozenset({costs}), {})
+    tenants, around = configuration.tenants, Surroundings({})
+    runner = SliceRunner(doors, run, tenants, configuration.providers, frozenset({costs}), around)
     began = time.perf_counter()
     [outcome] = runner.run_node(node, [SliceKey(DAY, TENANT)], {})
     report(began, sum(part.rows_inserted for part in outcome.parts))

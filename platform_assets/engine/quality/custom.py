@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from sqlglot import exp
 
 from platform_assets.engine.quality.scope import Scope
-from platform_assets.engine.quality.tree import Measure, table_node
+from platform_assets.engine.quality.tree import Measure
 from platform_assets.engine.sql.dialect import duckdb_problems
 from platform_assets.engine.sql.statement import parse_query
 from platform_assets.engine.sql.transform import tree_problems
@@ -57,7 +57,7 @@ def _name(table: exp.Table) -> str:
 
 
 def count_of(query: str, on: Scope) -> Measure:
-    """How many rows the query finds, with the slice for ``{batch}`` and physical tables for the rest."""
+    """How many rows the query finds, with the slice for ``{batch}`` and the same slice of every other table."""
     tree = _parse(query)
     for table in list(tree.find_all(exp.Table)):
         if table.args.get("db"):
@@ -69,8 +69,7 @@ def _given(table: exp.Table, on: Scope) -> exp.Expr:
     alias = table.alias or table.name
     if _name(table) == _BATCH:
         return on.select([exp.Star()]).subquery(alias, copy=False)
-    physical = table_node(on.other(_name(table)).table)
-    return exp.alias_(physical, alias, table=True)
+    return on.other(_name(table)).select([exp.Star()]).subquery(alias, copy=False)
 
 
 def _as_select(tree: exp.Query) -> exp.Select:

@@ -36,6 +36,7 @@ class Expectation(Spec):
     row_wise: ClassVar[bool] = False
     quotes_rows: ClassVar[bool] = False  # what it observes is a value that some row holds
     column_arguments: ClassVar[tuple[str, ...]] = ()
+    table_argument: ClassVar[str] = ""  # which argument names other tables
     accepts: ClassVar[frozenset[FieldType] | None] = None
 
     type: str

@@ -5,25 +5,31 @@ One value per check and data date: a day that was run again counts once, with it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from platform_assets.engine.names import TableName
 from platform_assets.engine.quality.expectation import Expectation
+from platform_assets.engine.quality.model import CheckOutcome
 from platform_assets.engine.quality.plot import Point
-from platform_assets.engine.schema.model import FieldType, Scalar
+from platform_assets.engine.schema.model import FieldType
 from platform_assets.engine.sql.model import BoundSql
 
 DAYS = 60
+DAYS_OF_MONTHS = 400  # how far back a monthly table's results are looked for
 _QUERY = """
-SELECT expectation_id, run_date, success, SAFE_CAST(observed_value AS FLOAT64) AS value,
+SELECT target_table, pipeline_id, credential_id, expectation_id, run_date, success,
+  SAFE_CAST(observed_value AS FLOAT64) AS value,
   IF(element_count > 0, unexpected_count / element_count * 100, NULL) AS percent
 FROM results_
-WHERE ingestion_date >= since_ AND run_date >= since_ AND run_date < before_ AND target_table = @target_table
-  AND pipeline_id = @pipeline_id AND expectation_id IN UNNEST(@expectation_ids) AND success IS NOT NULL
-QUALIFY ROW_NUMBER() OVER (PARTITION BY expectation_id, run_date ORDER BY executed_at DESC) = 1
-ORDER BY expectation_id, run_date
+WHERE ingestion_date >= since_ AND run_date >= since_ AND run_date < before_
+  AND target_table IN UNNEST(@target_tables) AND success IS NOT NULL
+QUALIFY ROW_NUMBER() OVER (
+  PARTITION BY target_table, pipeline_id, credential_id, expectation_id, run_date ORDER BY executed_at DESC) = 1
+ORDER BY target_table, pipeline_id, credential_id, expectation_id, run_date
 """
 
 
@@ -32,22 +38,15 @@ def needing_history(suite: Iterable[Expectation]) -> tuple[str, ...]:
     return tuple(e.name for e in suite if e.type.endswith("_to_match_history"))
 
 
-def past_query(
-    results: TableName,
-    *,
-    target_table: str,
-    pipeline_id: str,
-    expectation_ids: Sequence[str],
-    before: date,
-    days: int = DAYS,
-) -> BoundSql:
-    """Results of the ``days`` before a data date, oldest first: ``expectation_id, run_date, success, value,
-    percent``. ``results`` is the physical ``dq_results``; its dates are literals, so that partitions are pruned."""
+def past_query(results: TableName, *, target_tables: Sequence[str], since: date, before: date) -> BoundSql:
+    """Results of the data dates from ``since`` until ``before``, oldest first: ``target_table, pipeline_id,
+    credential_id, expectation_id, run_date, success, value, percent``. ``results`` is the physical ``dq_results``; its
+    dates are literals, so that partitions are pruned."""
     from sqlglot import exp, parse_one
 
     from platform_assets.engine.quality.tree import table_node
 
-    dates = {"since_": before - timedelta(days=days), "before_": before}
+    dates = {"since_": since, "before_": before}
 
     def filled(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Table) and node.name == "results_":
@@ -57,12 +56,14 @@ def past_query(
         return node
 
     tree = parse_one(_QUERY, dialect="bigquery").transform(filled)
-    parameters: dict[str, tuple[FieldType, Scalar | tuple[Scalar, ...]]] = {
-        "target_table": (FieldType.STRING, target_table),
-        "pipeline_id": (FieldType.STRING, pipeline_id),
-        "expectation_ids": (FieldType.STRING, tuple(expectation_ids)),
-    }
-    return BoundSql(tree.sql("bigquery"), parameters)
+    tables = (FieldType.STRING, tuple(target_tables))
+    return BoundSql(tree.sql("bigquery"), {"target_tables": tables})
+
+
+def newest_of_months(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Of rows ordered by data date, each check's last one of every month: a monthly table is audited on many days."""
+    newest = {(row["expectation_id"], row["run_date"].replace(day=1)): row for row in rows}
+    return list(newest.values())
 
 
 def values_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[float, ...]]:
@@ -82,3 +83,15 @@ def points_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Point, ...]]
         point = Point(row["run_date"], None if value is None else float(value), bool(row["success"]))
         found.setdefault(row["expectation_id"], []).append(point)
     return {check: tuple(points) for check, points in found.items()}
+
+
+def point_of(outcome: CheckOutcome, day: date) -> Point:
+    """A result as a point beside the earlier ones."""
+    value = _number(outcome.observed_value)
+    if value is None and outcome.element_count:
+        value = (outcome.unexpected_count or 0) / outcome.element_count * 100
+    return Point(day, value, outcome.success)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float | Decimal) and math.isfinite(value) else None

@@ -32,6 +32,7 @@ class SumEqualOther(Expectation):
     """
 
     family: ClassVar[str] = "reconciliation"
+    table_argument: ClassVar[str] = "other_table"
     column_arguments: ClassVar[tuple[str, ...]] = ("column",)
     accepts: ClassVar[Types] = NUMBERS
 

@@ -6,12 +6,13 @@ Pure text from outcomes and samples; personal data is masked already where the s
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from html import escape
 from typing import Any
 
 from platform_assets.engine.quality.model import CheckOutcome, Severity
+from platform_assets.engine.quality.plot import Point, history_svg
 from platform_assets.engine.quality.results import observed_text, plain
 
 Rows = Sequence[Mapping[str, Any]]
@@ -20,13 +21,24 @@ _ORDER = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 @dataclass(frozen=True)
 class SliceReport:
-    """What was found in one slice. ``samples``: check id → failing rows, as ``rows.compile_samples`` gives them."""
+    """What was found in one slice. ``samples``: check id → failing rows, as ``rows.compile_samples`` gives them;
+    ``history``: check id → earlier results and this one; ``untold``: how many passed checks were left out."""
 
     tenant: str
     table: str
     run_date: date | None
     outcomes: tuple[CheckOutcome, ...]
     samples: Mapping[str, Rows] = field(default_factory=dict)
+    history: Mapping[str, Sequence[Point]] = field(default_factory=dict)
+    untold: int = 0
+
+    @property
+    def checks(self) -> int:
+        return len(self.outcomes) + self.untold
+
+    def without_passed(self) -> SliceReport:
+        """The same with nothing but the number of what passed."""
+        return replace(self, outcomes=self.failed, untold=self.checks - len(self.failed))
 
     @property
     def failed(self) -> tuple[CheckOutcome, ...]:
@@ -75,13 +87,13 @@ def samples_by_check(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[s
 def markdown(reports: Sequence[SliceReport], title: str = "Data quality") -> str:
     """The whole page. Cells never break the table, whatever the data holds."""
     lines = [f"# {_cell(title)}", "", *_markdown_summary(reports)]
-    for report in reports:
+    for report in (r for r in reports if r.outcomes):
         lines += ["", f"## {_cell(report.title)}", "", *_markdown_slice(report)]
     return "\n".join(lines) + "\n"
 
 
 def _markdown_summary(reports: Sequence[SliceReport]) -> list[str]:
-    rows = [[r.title, len(r.outcomes), len(r.failed), _worst(r)] for r in reports]
+    rows = [[r.title, r.checks, len(r.failed), _worst(r)] for r in reports]
     return markdown_table(["slice", "checks", "failed", "worst"], rows)
 
 
@@ -135,8 +147,8 @@ _STYLE = (
 
 def html(reports: Sequence[SliceReport], title: str = "Data quality") -> str:
     """The same page as one HTML file that needs nothing else."""
-    body = "".join(_html_slice(report) for report in reports)
-    rows = [[r.title, len(r.outcomes), len(r.failed), _worst(r)] for r in reports]
+    body = "".join(_html_slice(report) for report in reports if report.outcomes)
+    rows = [[r.title, r.checks, len(r.failed), _worst(r)] for r in reports]
     summary = _html_table(["slice", "checks", "failed", "worst"], rows)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -146,16 +158,19 @@ def html(reports: Sequence[SliceReport], title: str = "Data quality") -> str:
 
 def _html_slice(report: SliceReport) -> str:
     ordered = [*report.failed, *(o for o in report.outcomes if o.success)]
-    rows = "".join(_html_outcome(o) for o in ordered)
-    head = "<tr><th>state</th><th>severity</th><th>check</th><th>column</th><th>found</th></tr>"
+    rows = "".join(_html_outcome(o, report.history.get(o.expectation_id, ())) for o in ordered)
+    head = (
+        "<tr><th>state</th><th>severity</th><th>check</th><th>column</th><th>found</th><th>history</th></tr>"
+    )
     failures = "".join(_html_failure(o, report.samples.get(o.expectation_id, ())) for o in report.failed)
     return f"<h2>{escape(report.title)}</h2><table>{head}{rows}</table>{failures}"
 
 
-def _html_outcome(outcome: CheckOutcome) -> str:
+def _html_outcome(outcome: CheckOutcome, history: Sequence[Point]) -> str:
     cells = [outcome.severity.value, outcome.expectation_id, outcome.column or "", found(outcome)]
     rest = "".join(f"<td>{escape(str(cell))}</td>" for cell in cells)
-    return f'<tr><td class="{state(outcome)}">{state(outcome)}</td>{rest}</tr>'
+    picture = history_svg(history, outcome.expectation_id) if len(history) > 1 else ""
+    return f'<tr><td class="{state(outcome)}">{state(outcome)}</td>{rest}<td>{picture}</td></tr>'
 
 
 def _html_failure(outcome: CheckOutcome, rows: Rows) -> str:

@@ -67,6 +67,7 @@ def dq_results_row(
     run_date: date | None,
     executed_at: datetime,
     ingestion_date: date,
+    credential_id: str | None = None,
     dq_config_id: str | None = None,
     user_id: str | None = None,
 ) -> dict[str, Any]:
@@ -77,6 +78,7 @@ def dq_results_row(
         "tenant_id": tenant,
         "pipeline_logging_id": pipeline_logging_id,
         "pipeline_id": pipeline_id,
+        "credential_id": credential_id,
         "target_table": target_table,
         "dq_config_id": dq_config_id,
         "run_date": run_date,

@@ -36,9 +36,10 @@ class Satisfy(ColumnMap):
 @kind("unexpected_rows_expectation")
 class UnexpectedRows(Expectation):
     """``unexpected_rows_query`` finds no row. ``{batch}`` stands for the audited slice; other tables are named as in
-    transforms and are read whole."""
+    transforms, and of them too the slice is read: the same tenant and day."""
 
     family: ClassVar[str] = "table"
+    table_argument: ClassVar[str] = "unexpected_rows_query"
 
     unexpected_rows_query: Annotated[str, Field(min_length=1)]
 

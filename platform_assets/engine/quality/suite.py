@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, MutableSet, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableSet, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -32,16 +32,18 @@ def parse_suite(
     schema: TableSchema,
     tables: Mapping[str, TableSchema] | None = None,
     checked: MutableSet[str] | None = None,
+    unreadable: Collection[str] = (),
 ) -> tuple[tuple[Expectation, ...], list[SuiteProblem]]:
     """Read a suite against a table's schema. Expectations come back in order, each with a unique ``name``;
     those with problems are left out and every problem of all of them is returned.
 
     ``tables`` are all logical tables that a suite may compare with; without it those names are not checked.
+    ``unreadable`` ones exist, but nothing is known of their columns.
     ``checked`` holds keys of conditions that earlier processes found sound: those are not parsed again (parsing SQL
     costs more than all the rest), and what is found sound now is added.
     """
     entries, problems = _expanded(raw, schema)
-    read = [(index, *_read(index, entry, schema, tables, checked)) for index, entry in entries]
+    read = [(index, *_read(index, entry, schema, tables, checked, unreadable)) for index, entry in entries]
     problems += [problem for _, _, found in read for problem in found]
     sound = [(index, expectation) for index, expectation, found in read if expectation and not found]
     named, clashes = _name_all(sound)
@@ -70,6 +72,7 @@ def _read(
     schema: TableSchema,
     tables: Mapping[str, TableSchema] | None,
     checked: MutableSet[str] | None,
+    unreadable: Collection[str],
 ) -> tuple[Expectation | None, list[SuiteProblem]]:
     said = normalised(entry)
     meant = resolve(said)
@@ -85,7 +88,7 @@ def _read(
     complaints = [
         *_complaints(expectation, schema),
         *_condition_complaints(expectation, schema, checked if checked is not None else set()),
-        *_table_complaints(expectation, tables),
+        *_table_complaints(expectation, tables, unreadable),
     ]
     return expectation, _problems(index, said, complaints)
 
@@ -144,14 +147,14 @@ def _complaints(expectation: Expectation, schema: TableSchema) -> Iterator[Compl
 
 
 def _table_complaints(
-    expectation: Expectation, tables: Mapping[str, TableSchema] | None
+    expectation: Expectation, tables: Mapping[str, TableSchema] | None, unreadable: Collection[str]
 ) -> Iterator[Complaint]:
     if tables is None or not expectation.tables:
         return
     unknown = [name for name in expectation.tables if name not in tables]
     for name in unknown:
-        argument = "other_table" if "other_table" in type(expectation).model_fields else "other_table_name"
-        yield argument, f"unknown table {name!r}", nearest_name(name, tuple(tables))
+        if name not in unreadable:
+            yield expectation.table_argument, f"unknown table {name!r}", nearest_name(name, tuple(tables))
     if not unknown:
         yield from expectation.other_complaints(dict(tables))
 

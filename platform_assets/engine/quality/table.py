@@ -57,6 +57,8 @@ class RowCountEqual(RowCount):
 class RowCountEqualOther(RowCount):
     """As many rows as the same slice of ``other_table_name`` (a logical table)."""
 
+    table_argument: ClassVar[str] = "other_table_name"
+
     other_table_name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*$")]
 
     @property

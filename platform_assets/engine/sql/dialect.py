@@ -466,6 +466,17 @@ def _select(node: exp.Expr) -> exp.Expr:
     return node
 
 
+def _in_array(node: exp.Expr) -> exp.Expr:
+    """IN UNNEST(@array) as a subquery, which DuckDB answers by one hash look-up a row; sqlglot's ARRAY_CONTAINS looks
+    through the array for each. Where no subquery may stand, it stays."""
+    unnest = node.args.get("unnest")
+    array = unnest.expressions[0] if isinstance(unnest, exp.Unnest) and unnest.expressions else unnest
+    if not isinstance(array, exp.Parameter) or node.find_ancestor(exp.Lambda, exp.Join, exp.Window):
+        return node
+    values = exp.select(exp.Anonymous(this="UNNEST", expressions=[array.copy()]))
+    return exp.In(this=node.this.copy(), query=exp.Subquery(this=values))
+
+
 def _unnest(node: exp.Expr) -> exp.Expr:
     """WITH OFFSET counts from 0; DuckDB's WITH ORDINALITY counts from 1, and not for lists of STRUCT."""
     offset, alias = node.args.get("offset"), node.args.get("alias")
@@ -523,6 +534,7 @@ _REWRITES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Extract: _extract,
     exp.Anonymous: _rename,
     exp.Unnest: _unnest,
+    exp.In: _in_array,
     exp.Select: _select,
     exp.ByteLength: lambda node: _call("bq_byte_length", node.this),
     exp.ParseBignumeric: _decimal_cast(18),

@@ -63,6 +63,7 @@ alphabet = st.text(alphabet="ab1.*+?()[]{}|^$\\,-=:<!dwsbzZpuxQE ", min_size=1, 
 @settings(max_examples=400, deadline=None)
 @given(alphabet)
 @example(r"\Q")
+@example(r"\pE")
 def test_what_is_accepted_is_re2(pattern: str) -> None:
     if regex_problem(pattern) is None:
         try:
