@@ -26,7 +26,7 @@ def to_times(column: pa.Array) -> Times:
     if column.null_count:
         raise DataError(f"obs_time is null in {column.null_count:,} rows")
     try:
-        times: Times = _nanoseconds(column).view(pa.int64()).to_numpy().astype(np.int64, copy=False)
+        times: Times = _memory(_nanoseconds(column), np.int64)
     except pa.ArrowException as error:
         raise DataError(f"obs_time: {error}") from error
     return times
@@ -36,6 +36,7 @@ def to_values(column: pa.Array) -> Values:
     """DataError for a type that is not numeric."""
     import numpy as np
     import pyarrow as pa
+    import pyarrow.compute as pc
     from pyarrow import types
 
     column = _plain(column)
@@ -45,8 +46,18 @@ def to_values(column: pa.Array) -> Values:
     ):
         raise DataError(f"value has type {kind}, which is no number")
     floats = column if types.is_float64(kind) else column.cast(pa.float64(), safe=False)
-    values: Values = floats.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+    values: Values = _memory(pc.fill_null(floats, np.nan) if floats.null_count else floats, np.float64)
     return values
+
+
+def _memory(column: pa.Array, kind: type) -> Any:
+    """An array of 8-byte items without nulls, as numpy sees it. ``to_numpy`` would import pandas for that, which
+    takes longer than most runs and more memory."""
+    import numpy as np
+
+    if not len(column):
+        return np.empty(0, kind)
+    return np.frombuffer(column.buffers()[1], kind, len(column), column.offset * 8)
 
 
 def _nanoseconds(column: pa.Array) -> Any:

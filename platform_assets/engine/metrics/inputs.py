@@ -30,6 +30,7 @@ from platform_assets.engine.metrics.parquet_file import (
     RowGroup,
     Rows,
     SharedTimes,
+    open_ranges,
 )
 from platform_assets.engine.metrics.request import DatasetSource, SeriesInput
 
@@ -83,8 +84,9 @@ class Inputs:
         keys = list(dict.fromkeys(key for found in files for key in found.keys))
         budget = ByteBudget()
         shared = SharedTimes() if len(files) > 1 else None
-        opened = executor.map(lambda key: ParquetObject(reader, key, self.meter, budget, shared), keys)
-        objects = dict(zip(keys, opened, strict=True))
+        # Only waiting for the store is done in parallel: footers of small files are parsed faster than handed over.
+        fetched = executor.map(lambda key: open_ranges(reader, key, self.meter, budget), keys)
+        objects = {key: ParquetObject(key, found, shared) for key, found in zip(keys, fetched, strict=True)}
         pieces = {found.series: _pieces(found, objects) for found in files}
         decoder = _Decoder(executor, pieces)
         self._streams = {f.series: _Stream(f, decoder, pieces[f.series]) for f in files}

@@ -143,7 +143,8 @@ class ReadBack:
     def add(self, piece: bytes) -> None:
         self._hash.update(piece)
         self._bytes += len(piece)
-        self._lines += piece.count(b"\n")
+        if self._written.format is OutputFormat.JSONL:
+            self._lines += piece.count(b"\n")
         self._tail = (self._tail + piece if len(piece) < _TAIL_BYTES else piece)[-_TAIL_BYTES:]
 
     def check(self) -> None:

@@ -85,9 +85,9 @@ def _parquet(chunks: Iterable[Chunk], tally: Tally, compression: Compression) ->
     )
     for batches in _row_groups(chunks, tally):
         writer.write_table(pa.Table.from_batches(batches), row_group_size=ROW_GROUP_ROWS)
-        yield from sink.take()
+        yield sink.take()
     writer.close()
-    yield from sink.take()
+    yield sink.take()
 
 
 def _row_groups(chunks: Iterable[Chunk], tally: Tally) -> Iterator[list[pa.RecordBatch]]:
@@ -108,30 +108,31 @@ def _batch(chunk: Chunk, tally: Tally) -> pa.RecordBatch:
     import numpy as np
     import pyarrow as pa
 
-    nulls = _nulls(chunk, tally)
-    times = _array(pa.timestamp("ns"), np.ascontiguousarray(chunk.times))
-    values = np.ascontiguousarray(chunk.values)
-    column = _array(pa.float64(), values) if nulls is None else pa.array(values, mask=nulls)
-    return pa.RecordBatch.from_arrays([times, column], schema=parquet_schema())
+    present = _present(chunk, tally)
+    times = _array(pa.timestamp("ns"), np.ascontiguousarray(chunk.times), None)
+    values = _array(pa.float64(), np.ascontiguousarray(chunk.values), present)
+    return pa.RecordBatch.from_arrays([times, values], schema=parquet_schema())
 
 
-def _array(kind: Any, values: Any) -> Any:
-    """An Arrow array over the same memory."""
+def _array(kind: Any, values: Any, present: Any) -> Any:
+    """An Arrow array over the same memory. ``present``: which values are no nulls, None for all."""
+    import numpy as np
     import pyarrow as pa
 
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+    bits = None if present is None else pa.py_buffer(np.packbits(present, bitorder="little"))
+    return pa.Array.from_buffers(kind, len(values), [bits, pa.py_buffer(values)])
 
 
-def _nulls(chunk: Chunk, tally: Tally) -> Any:
-    """Which values are written as null, None where none is; counts them."""
+def _present(chunk: Chunk, tally: Tally) -> Any:
+    """Which values are not written as null, None where all are; counts them."""
     import numpy as np
 
-    nulls = ~np.isfinite(chunk.values)
-    count = int(np.count_nonzero(nulls))
+    present = np.isfinite(chunk.values)
+    nulls = len(chunk) - int(np.count_nonzero(present))
     tally.row_count += len(chunk)
-    tally.null_count += count
-    tally.inf_count += int(np.count_nonzero(np.isinf(chunk.values))) if count else 0
-    return nulls if count else None
+    tally.null_count += nulls
+    tally.inf_count += int(np.count_nonzero(np.isinf(chunk.values))) if nulls else 0
+    return present if nulls else None
 
 
 def _json_lines(chunks: Iterable[Chunk], tally: Tally, compression: Compression) -> Iterator[bytes]:
@@ -151,8 +152,8 @@ def _json_lines(chunks: Iterable[Chunk], tally: Tally, compression: Compression)
 def _finite(chunk: Chunk, tally: Tally) -> Values:
     import numpy as np
 
-    nulls = _nulls(chunk, tally)
-    return chunk.values if nulls is None else np.where(nulls, np.nan, chunk.values)
+    present = _present(chunk, tally)
+    return chunk.values if present is None else np.where(present, chunk.values, np.nan)
 
 
 class _Sink(io.RawIOBase):
@@ -169,9 +170,10 @@ class _Sink(io.RawIOBase):
         self._pieces.append(bytes(piece))
         return len(piece)
 
-    def take(self) -> list[bytes]:
+    def take(self) -> bytes:
+        """As one piece: the writer makes hundreds of a row group, and each would be hashed and sent by itself."""
         pieces, self._pieces = self._pieces, []
-        return pieces
+        return b"".join(pieces)
 
 
 _ENCODERS: Mapping[OutputFormat, _Encoder] = {

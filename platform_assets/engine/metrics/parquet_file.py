@@ -101,7 +101,8 @@ class SharedTimes:
     """Time columns that are byte for byte the same in several files are decoded once.
 
     Series of one calendar, written by one program, are like that; comparing the encoded bytes costs a small part of
-    decoding them, and operations see at once that the series need no join.
+    decoding them, and operations see at once that the series need no join. The encoded bytes are kept as they were
+    read, with what lay next to them: a copy would cost more than that memory.
     """
 
     def __init__(self, kept: int = 3) -> None:
@@ -120,7 +121,7 @@ class SharedTimes:
         with entry.lock:
             if entry.times is None:
                 times = decode()
-                entry.encoded, entry.times, entry.in_order = bytes(encoded), times, in_order(times)
+                entry.encoded, entry.times, entry.in_order = encoded, times, in_order(times)
             elif not _same_bytes(entry.encoded, encoded):
                 times = decode()
                 return times, in_order(times)
@@ -130,27 +131,20 @@ class SharedTimes:
 class _TimesEntry:
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.encoded = b""
+        self.encoded = memoryview(b"")
         self.times: Times | None = None
         self.in_order = False
 
 
 class ParquetObject:
-    """An opened Parquet object of a data set. One thread at a time decodes; opening reads the footer."""
+    """An opened Parquet object of a data set: its footer has been read. One thread at a time decodes."""
 
-    def __init__(
-        self,
-        reader: ObjectReader,
-        key: str,
-        meter: Meter,
-        budget: ByteBudget,
-        shared: SharedTimes | None = None,
-    ) -> None:
+    def __init__(self, key: str, ranges: Ranges, shared: SharedTimes | None = None) -> None:
         self.key = key
         self._shared = shared
         self._lock = threading.Lock()
-        self._ranges = _open(reader, key, meter, budget)
-        self._file = _parquet_file(self._ranges, key)
+        self._ranges = ranges
+        self._file = _parquet_file(ranges, key)
         # Leaves of the schema: a list or struct called "value" is "value.list.element", and no series.
         names = _paths(self._file.schema)
         missing = [name for name in (TIME, VALUE, CODE) if names.count(name) != 1]
@@ -224,7 +218,9 @@ class ParquetObject:
         return start, start + column.total_compressed_size
 
 
-def _open(reader: ObjectReader, key: str, meter: Meter, budget: ByteBudget) -> _Ranges:
+def open_ranges(reader: ObjectReader, key: str, meter: Meter, budget: ByteBudget) -> Ranges:
+    """A small object whole, the end of a large one: all of opening that waits for the store."""
+
     def fetch(start: int, length: int) -> bytes:
         with failing_as(InputReadError, f"reading {key!r}"):
             data = reader.get_range(key, start, length)
@@ -233,16 +229,16 @@ def _open(reader: ObjectReader, key: str, meter: Meter, budget: ByteBudget) -> _
 
     head = fetch(0, WHOLE_BYTES)
     if len(head) < WHOLE_BYTES:
-        return _Ranges(fetch, len(head), (0, head), keep=budget.take(len(head)))
+        return Ranges(fetch, len(head), (0, head), keep=budget.take(len(head)))
     with failing_as(InputReadError, f"reading {key!r}"):
         info = reader.stat(key)
     if info is None:
         raise InputReadError(f"{key!r} vanished while it was read", retryable=True)
     start = max(0, info.size - _TAIL_BYTES)
-    return _Ranges(fetch, info.size, (start, fetch(start, _TAIL_BYTES)), keep=False)
+    return Ranges(fetch, info.size, (start, fetch(start, _TAIL_BYTES)), keep=False)
 
 
-def _parquet_file(ranges: _Ranges, key: str) -> Any:
+def _parquet_file(ranges: Ranges, key: str) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -258,7 +254,7 @@ def _parquet_file(ranges: _Ranges, key: str) -> Any:
     return file
 
 
-class _Ranges(io.RawIOBase):
+class Ranges(io.RawIOBase):
     """A seekable file over range reads. Holds what ``load`` fetched until ``unload``; with ``keep``, all of it."""
 
     def __init__(
@@ -351,10 +347,11 @@ def in_order(times: Times) -> bool:
     return bool((times[1:] > times[:-1]).all())
 
 
-def _same_bytes(left: bytes, right: memoryview) -> bool:
-    import numpy as np
+def _same_bytes(left: memoryview, right: memoryview) -> bool:
+    """By one ``memcmp``; Python would compare item by item."""
+    import pyarrow as pa
 
-    return np.array_equal(np.frombuffer(left, np.uint8), np.frombuffer(right, np.uint8))
+    return bool(pa.py_buffer(left).equals(pa.py_buffer(right)))
 
 
 def _rows(table: pa.Table, series: str | None) -> Rows:

@@ -94,6 +94,16 @@ def test_values_beyond_exact_integers_are_rounded_and_all_null_is_nan() -> None:
     assert to_values(pa.array([math.inf, -math.inf])).tolist() == [math.inf, -math.inf]
 
 
+@pytest.mark.parametrize("nulls", [True, False])
+def test_parts_of_columns_and_empty_ones(nulls: bool) -> None:
+    values = pa.array([1.0, None if nulls else 2.0, 3.0, 4.0])
+    assert to_values(values[2:]).tolist() == [3.0, 4.0]
+    assert to_values(values[4:]).tolist() == to_values(pa.nulls(0)).tolist() == []
+    times = pa.array([T, T + 1, T + 2], pa.timestamp("ns"))
+    assert to_times(times[1:]).tolist() == [T + 1, T + 2]
+    assert to_times(times[3:]).tolist() == []
+
+
 @pytest.mark.parametrize("column", [pa.array(["1"]), pa.array([True]), pa.array([b"1"])], ids=str)
 def test_other_values_are_refused(column: pa.Array) -> None:
     with pytest.raises(DataError, match="which is no number"):

@@ -177,6 +177,17 @@ def test_nulls_and_infinities_are_counted() -> None:
     assert (tally.row_count, tally.null_count, tally.inf_count) == (5, 3, 2)
 
 
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 1000])
+def test_nulls_are_where_they_were(count: int) -> None:
+    values = np.arange(count, dtype=float)
+    values[::3] = np.nan
+    values[1::5] = -np.inf
+    chunk = Chunk(np.arange(count, dtype=np.int64), values)
+    data = written([chunk], Tally(), OutputFormat.PARQUET, Compression.SNAPPY)
+    expected = [float(i) if i % 3 and i % 5 != 1 else None for i in range(count)]
+    assert pq.read_table(io.BytesIO(data)).column("value").to_pylist() == expected
+
+
 def test_json_lines_of_odd_values() -> None:
     values = [1e20, 1e-7, -0.0, 5e-324, 1.7976931348623157e308, 0.1, np.nan]
     nanoseconds = np.array([0, 1, 1500, 1_500_000_000, 2**62, 2**62 + 1, 2**62 + 2], np.int64)
