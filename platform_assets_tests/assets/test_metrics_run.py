@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +28,7 @@ from platform_assets.engine.metrics.exposition import parse_record
 from platform_assets.engine.metrics.failures import ErrorCode
 from platform_assets.engine.metrics.request import parse_request
 from platform_assets.engine.metrics.settings import ErrorForm, MetricSettings, OutputFormat
+from platform_assets.resources.object_store.local import LocalObjectStore, LocalObjectStoreSettings
 from platform_assets_tests.engine.metrics.datasets import (
     RATIO,
     T0,
@@ -92,6 +96,36 @@ def world() -> World:
 
 def body(run_id: str, **changes: Any) -> bytes:
     return json.dumps(request(RATIO, runId=run_id, **changes)).encode()
+
+
+# --- What it costs --------------------------------------------------------------------------------------------
+
+_ALONE = """
+import sys
+from datetime import UTC, datetime
+from platform_assets.assets.metrics_run import MetricTopics, handle_message
+from platform_assets.engine.metrics.settings import MetricSettings
+from platform_assets.resources.object_store.local import LocalObjectStore, LocalObjectStoreSettings
+from platform_assets.resources.topic.local import LocalTopic, LocalTopicSettings
+
+store = LocalObjectStore(LocalObjectStoreSettings(root=sys.argv[1]))
+topic = LocalTopic(LocalTopicSettings(root=sys.argv[1] + "-topic"))
+topics, body = MetricTopics(topic, topic, topic), sys.stdin.buffer.read()
+outcome = handle_message(body, {}, None, store, topics, lambda: datetime.now(UTC), MetricSettings())
+print(outcome.status, [name for name in ("pandas", "polars", "dagster") if name in sys.modules])
+"""
+
+
+def test_a_run_loads_neither_pandas_nor_what_its_operations_do_not_need(tmp_path: Path) -> None:
+    """Arrow imports pandas for many a conversion; that takes longer than a small run, and 35 MB."""
+    put_series(
+        LocalObjectStore(LocalObjectStoreSettings(root=str(tmp_path / "objects"))),
+        A=daily(1, 2, None, 4),
+        B=daily(2, 0, 1, 8),
+    )
+    command = [sys.executable, "-c", _ALONE, str(tmp_path / "objects")]
+    done = subprocess.run(command, input=body("alone"), capture_output=True, check=True)
+    assert done.stdout.decode().strip() == "SUCCESS []"
 
 
 # --- What a good run leaves -----------------------------------------------------------------------------------
