@@ -46,8 +46,16 @@ def to_values(column: pa.Array) -> Values:
     ):
         raise DataError(f"value has type {kind}, which is no number")
     floats = column if types.is_float64(kind) else column.cast(pa.float64(), safe=False)
-    values: Values = _memory(pc.fill_null(floats, np.nan) if floats.null_count else floats, np.float64)
+    values: Values = _memory(pc.fill_null(floats, _nan()) if floats.null_count else floats, np.float64)
     return values
+
+
+def _nan() -> pa.Scalar:
+    """Not by ``pa.scalar``, for the reason that ``_memory`` gives."""
+    import numpy as np
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(pa.float64(), 1, [None, pa.py_buffer(np.array([np.nan]))])[0]
 
 
 def _memory(column: pa.Array, kind: type) -> Any:
