@@ -11,6 +11,7 @@ from platform_assets.assets.graph import build_nodes
 from platform_assets.assets.inbox.definitions import build_inbox
 from platform_assets.assets.keys import tenant_day_partitions
 from platform_assets.assets.metrics import build_metrics
+from platform_assets.assets.notifications.definitions import Told, build_notifications
 from platform_assets.assets.tables import build_tables
 from platform_assets.config import load
 from platform_assets.resources.adapter import AdapterResource
@@ -33,9 +34,16 @@ nodes = build_nodes(configuration.pipelines)
 jobs = pipeline_jobs(configuration.pipelines, nodes)
 metrics = build_metrics(configuration.metrics, deployment)
 running = deployment.schedules_enabled
+told = Told(
+    configuration.notifications,
+    configuration.metadata_tables,
+    sorted(tenants),
+    sorted(deployment.ports.notifiers),
+)
 
 # One expression: Dagster takes a module with several Definitions in it for a mistake.
 defs = dg.Definitions.merge(
+    build_notifications(told),
     build_inbox(metrics.sources, deployment.inbox, sensors_enabled=running, schedules_enabled=running),
     dg.Definitions(
         assets=[

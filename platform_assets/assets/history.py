@@ -25,6 +25,7 @@ KEYS = {
     "pipeline_runs": ("pipeline_logging_id", "pipeline_id", "run_date"),
     "step_logs": ("step_logging_id",),
     "dq_results": ("dq_result_id",),
+    "notification_history": ("notification_id",),
 }
 FLUSH_SECONDS = 5.0
 Row = dict[str, Any]

@@ -38,7 +38,11 @@ def examine(configuration: Configuration) -> Iterator[Finding]:
     ports = configuration.deployment.ports
     for name, spec in configuration.deployment.resources().items():
         yield _try(f"{name} ({spec.kind})", partial(_open, name, spec, configuration))
-    for port, named in (("queue", ports.queues), ("topic", ports.topics)):
+    for port, named in (
+        ("notifier", ports.notifiers),
+        ("queue", ports.queues),
+        ("topic", ports.topics),
+    ):
         for name, spec in sorted(named.items()):
             yield _try(f"{port} {name} ({spec.kind})", partial(_open, port, spec, configuration))
     yield from _secrets(configuration)

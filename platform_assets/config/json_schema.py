@@ -15,6 +15,7 @@ from platform_assets.engine.deployment import DeploymentSpec
 from platform_assets.engine.errors import Problem
 from platform_assets.engine.ingestion.spec import PipelineSpec, ProviderSpec
 from platform_assets.engine.metrics.spec import MetricSpec
+from platform_assets.engine.notifications.spec import NotificationsSpec
 from platform_assets.engine.quality.spec import DqFile
 from platform_assets.engine.spec import Spec
 from platform_assets.engine.tenancy import TenantSpec
@@ -23,6 +24,7 @@ MODELS: Mapping[str, type[Spec]] = {
     "deployment": DeploymentSpec,
     "dq": DqFile,
     "metric": MetricSpec,
+    "notifications": NotificationsSpec,
     "pipeline": PipelineSpec,
     "provider": ProviderSpec,
     "tenant": TenantSpec,

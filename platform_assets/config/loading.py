@@ -16,6 +16,7 @@ from platform_assets.config.document import Document, read_document
 from platform_assets.config.draft import Draft, raw_tables
 from platform_assets.config.metadata import metadata_tables
 from platform_assets.config.metrics import metric_problems, shared_problems
+from platform_assets.config.notifications import NotificationReader
 from platform_assets.config.pipeline_folder import read_pipeline_folder
 from platform_assets.config.placeholders import fill, unfilled
 from platform_assets.config.query_cache import QueryCache
@@ -30,6 +31,7 @@ from platform_assets.engine.errors import ConfigError, Problem
 from platform_assets.engine.ingestion.spec import ProviderSpec
 from platform_assets.engine.metrics.spec import MetricSpec
 from platform_assets.engine.names import TableName
+from platform_assets.engine.notifications.tenant import NOBODY_TOLD, PLATFORM, Notifications
 from platform_assets.engine.pipelines import Configuration
 from platform_assets.engine.schema.model import TableSpec
 from platform_assets.engine.spec import Spec
@@ -65,6 +67,7 @@ def load(
     reading = _Reading(root, QueryCache(cache))
     chosen = reading.deployment(deployment, environment, today)
     reading.all()
+    reading.read_notifications(chosen, environment)
     reading.queries.save()
     if reading.problems or chosen is None:
         found = tuple(sorted(set(reading.problems), key=_order))
@@ -88,6 +91,7 @@ class _Reading:
     drafts: list[Draft] = field(default_factory=list)
     metadata: dict[str, TableSpec] = field(default_factory=dict)
     metrics: dict[str, tuple[Document, MetricSpec]] = field(default_factory=dict)
+    notifications: Notifications = field(default_factory=lambda: NOBODY_TOLD)
     owners: dict[TableName, checks.Owner] = field(default_factory=dict)
     suites: suites.Suites = field(default_factory=dict)
     reads: needs.Reads = field(default_factory=dict)
@@ -129,11 +133,10 @@ class _Reading:
     def _read_tenants(self) -> None:
         for path in yaml_files(self.root, "tenants", self.problems):
             self.known_tenants.add(path.stem)
-            if path.stem in RESERVED:
+            if path.stem in (*RESERVED, PLATFORM):
                 file = relative(self.root, path)
-                self.problems.append(
-                    Problem(file, 1, "tenant", f"{path.stem!r} is a folder of the configuration")
-                )
+                reason = f"{path.stem!r} is a name of the configuration's own"
+                self.problems.append(Problem(file, 1, "tenant", reason))
             document = self._plain_document(path)
             spec = document and self._spec(TenantSpec, document, path, "tenant")
             if document and spec:
@@ -150,6 +153,12 @@ class _Reading:
                 if not wrong:
                     self.metrics[path.stem] = (document, spec)
         self.problems += shared_problems(self.metrics)
+
+    def read_notifications(self, chosen: DeploymentSpec | None, environment: Mapping[str, str]) -> None:
+        notifiers = {str(kind): spec for kind, spec in chosen.ports.notifiers.items()} if chosen else {}
+        tenants = {name: spec for name, (_, spec) in self.tenants.items()}
+        reader = NotificationReader(self.root, notifiers, environment, self.problems)
+        self.notifications = reader.read(tenants, self.known_tenants)
 
     def _read_pipelines(self) -> None:
         for folder in pipeline_folders(self.root, frozenset(self.known_tenants), self.problems):
@@ -200,6 +209,7 @@ class _Reading:
             MappingProxyType({p.pipeline_id: p for p in sorted(pipelines, key=lambda p: p.pipeline_id)}),
             MappingProxyType(self.metadata),
             MappingProxyType({code: spec for code, (_, spec) in sorted(self.metrics.items())}),
+            self.notifications,
         )
 
     # --- One file -----------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from platform_assets.engine.errors import Problem
 
 _SECRET_KEYS = re.compile(
     r"(?i)(.*[_-])?(password|passwd|passphrase|token|api[_-]?key|apikey|access[_-]?key|secret[_-]?key"
-    r"|client[_-]?secret|private[_-]?key|authorization|credentials?[_-]?json|webhook[_-]?url)"
+    r"|client[_-]?secret|private[_-]?key|authorization|credentials?[_-]?json|(webhook|service)[_-]?url)"
 )
 _NOT_SECRET_KEYS = frozenset({"page_token", "next_page_token", "pagetoken", "continuation_token"})
 _SECRET_VALUES = (

@@ -17,6 +17,7 @@ from platform_assets.config.reading import nearest, one_of
 from platform_assets.engine.errors import Problem
 
 RESERVED = (
+    "alerts",
     "cdc",
     "deployments",
     "events",

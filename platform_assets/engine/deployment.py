@@ -6,7 +6,7 @@ Asset keys never depend on it; only where things are does.
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -24,16 +24,17 @@ class AdapterSpec(Spec):
 
 
 class Ports(Spec):
-    """One adapter per port; queues and topics are several, under the names that sensors and publishers use."""
+    """One adapter per port. Queues and topics are several, under the names that sensors and publishers use; notifiers
+    one per kind of channel, of which ``log`` sends nothing."""
 
     warehouse: AdapterSpec
     object_store: AdapterSpec
     secrets: AdapterSpec
     http: AdapterSpec = AdapterSpec(kind="live")
     metric_sink: AdapterSpec = AdapterSpec(kind="log")
-    notifier: AdapterSpec = AdapterSpec(kind="log")
     query_sources: AdapterSpec = AdapterSpec(kind="bigquery")
     source_stores: AdapterSpec = AdapterSpec(kind="s3")
+    notifiers: dict[Literal["email", "service", "slack"], AdapterSpec] = {}
     queues: dict[Identifier, AdapterSpec] = {}
     topics: dict[Identifier, AdapterSpec] = {}
 
@@ -81,7 +82,6 @@ class DeploymentSpec(Spec):
             for name in (
                 "http",
                 "metric_sink",
-                "notifier",
                 "object_store",
                 "query_sources",
                 "secrets",
@@ -92,9 +92,10 @@ class DeploymentSpec(Spec):
 
     def adapters(self) -> dict[str, tuple[str, AdapterSpec]]:
         """Every adapter, by the name under which assets ask for it: (port, adapter). ``warehouse``, …,
-        ``queue_<name>``, ``topic_<name>``."""
+        ``notifier_<kind of channel>``, ``queue_<name>``, ``topic_<name>``."""
         return {
             **{port: (port, spec) for port, spec in self.resources().items()},
+            **{f"notifier_{kind}": ("notifier", spec) for kind, spec in sorted(self.ports.notifiers.items())},
             **{f"queue_{name}": ("queue", spec) for name, spec in sorted(self.ports.queues.items())},
             **{f"topic_{name}": ("topic", spec) for name, spec in sorted(self.ports.topics.items())},
         }

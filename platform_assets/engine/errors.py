@@ -44,6 +44,10 @@ class ConflictError(RejectedError):
     """A conditional write lost: the object exists already, or its version moved on."""
 
 
+class PartialError(RejectedError):
+    """Done for some of those concerned, refused for others; doing it again would repeat it for the first."""
+
+
 class QuotaError(RejectedError):
     """A quota or a byte limit is used up; retrying soon makes it worse."""
 

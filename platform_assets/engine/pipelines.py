@@ -14,6 +14,7 @@ from platform_assets.engine.deployment import DeploymentSpec
 from platform_assets.engine.ingestion.spec import PipelineSpec, ProviderSpec, Step
 from platform_assets.engine.metrics.spec import MetricSpec
 from platform_assets.engine.names import TableName
+from platform_assets.engine.notifications.tenant import NOBODY_TOLD, Notifications
 from platform_assets.engine.schema.model import TableSpec
 from platform_assets.engine.tenancy import TenantSpec, runs_pipeline
 
@@ -68,7 +69,7 @@ class Configuration:
 
     ``version``: the git commit the files came from, or a hash of their content.
     ``metadata_tables``: table name (``pipeline_runs``) → spec of ``metadata.pipeline_runs``.
-    ``metrics``: the declared metrics, by metric code.
+    ``metrics``: the declared metrics, by metric code. ``notifications``: who is told what, by tenant.
     """
 
     root: Path
@@ -79,6 +80,7 @@ class Configuration:
     pipelines: Mapping[str, Pipeline]
     metadata_tables: Mapping[str, TableSpec]
     metrics: Mapping[str, MetricSpec] = field(default_factory=dict)
+    notifications: Notifications = field(default_factory=lambda: NOBODY_TOLD)
 
     def tenant_pipelines(self, tenant: str) -> tuple[Pipeline, ...]:
         """The pipelines that run for a tenant, by id."""

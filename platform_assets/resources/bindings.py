@@ -57,6 +57,7 @@ ADAPTERS: Mapping[str, Mapping[str, str]] = {
         "log": f"{_HERE}.notifier.log:LogNotifier",
         "slack": f"{_HERE}.notifier.slack:SlackNotifier",
         "smtp": f"{_HERE}.notifier.smtp:SmtpNotifier",
+        "apprise": f"{_HERE}.notifier.services:AppriseNotifier",
     },
     "queue": {
         "local": f"{_HERE}.queue.local:LocalQueue",
@@ -137,7 +138,7 @@ def check(deployment: DeploymentSpec) -> tuple[BindingProblem, ...]:
     found: list[BindingProblem] = []
     for name, spec in deployment.resources().items():
         found += _check(("ports", name), name, spec)
-    for several, port in (("queues", "queue"), ("topics", "topic")):
+    for several, port in (("notifiers", "notifier"), ("queues", "queue"), ("topics", "topic")):
         for name, spec in sorted(getattr(ports, several).items()):
             found += _check(("ports", several, name), port, spec)
     return tuple(found)

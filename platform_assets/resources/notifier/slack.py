@@ -53,6 +53,7 @@ class _Channel(BaseModel):
     )
 
     webhook_url: str | Secret
+    timeout_seconds: float | None = None
     channel: str | None = None
     username: str | None = None
     icon_emoji: str | None = None
@@ -70,7 +71,8 @@ class SlackNotifier:
         """Slack gives deliveries no id, so ``""``. RetryableError carries Slack's ``Retry-After``."""
         channel = _channel(notification.settings)
         url = self._url(channel)
-        answer = self._post(url, payload(notification, channel))
+        timeout = channel.timeout_seconds or self.settings.timeout_seconds
+        answer = self._post(url, payload(notification, channel), timeout)
         if answer.status_code != 200:
             raise _refusal(answer)
         return ""
@@ -84,7 +86,7 @@ class SlackNotifier:
             )
         return url
 
-    def _post(self, url: str, message: Mapping[str, Any]) -> httpx.Response:
+    def _post(self, url: str, message: Mapping[str, Any], timeout: float) -> httpx.Response:
         import httpx
 
         # httpx logs every address at INFO.
@@ -93,7 +95,7 @@ class SlackNotifier:
             return httpx.post(
                 url,
                 json=message,
-                timeout=self.settings.timeout_seconds,
+                timeout=timeout,
                 follow_redirects=False,
                 trust_env=False,
             )
@@ -169,6 +171,7 @@ def _refusal(answer: httpx.Response) -> PlatformError:
         return RetryableError(
             text,
             retry_after=float(wish) if wish.isdigit() else None,
-            effect_unknown=answer.status_code >= 500,
+            # A gateway does not know what became of the request; Slack itself does.
+            effect_unknown=answer.status_code in (502, 504),
         )
     return _ANSWERS.get(answer.status_code, RejectedError)(text)

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from platform_assets.engine.errors import AuthError, ConfigError, RejectedError, RetryableError
+from platform_assets.engine.errors import AuthError, ConfigError, PartialError, RejectedError, RetryableError
 from platform_assets.engine.spec import Spec
 from platform_assets.ports import Notification, Secret
 
@@ -43,6 +43,7 @@ class _Channel(BaseModel):
     )
 
     smtp_host: Annotated[str, Field(min_length=1)]
+    timeout_seconds: float | None = None
     smtp_port: Annotated[int, Field(ge=1, le=65535)] = 587
     smtp_use_tls: bool = True
     username: str | None = None
@@ -69,15 +70,19 @@ class SmtpNotifier:
         self.settings = settings or SmtpNotifierSettings()
 
     def send(self, notification: Notification) -> str:
-        """Returns the Message-ID. RejectedError names the recipients a server refused, also where it took others."""
+        """Returns the Message-ID. PartialError names the recipients a server refused, also where it took others."""
         channel = _channel(notification.settings)
         _require_safe(channel)
         letter = message(notification, channel, datetime.now(UTC))
-        with _translated(channel), self._connected(channel) as server:
+        with (
+            _translated(channel, sent=False),
+            self._connected(channel) as server,
+            _translated(channel, sent=True),
+        ):
             refused = server.send_message(letter, channel.from_email, channel.recipients)
         if refused:
             names = ", ".join(f"{name} ({code})" for name, (code, _) in sorted(refused.items()))
-            raise RejectedError(f"smtp {channel.server}: sent, but refused for {names}")
+            raise PartialError(f"smtp {channel.server}: sent, but refused for {names}")
         return str(letter["Message-ID"])
 
     @contextmanager
@@ -86,7 +91,10 @@ class SmtpNotifier:
         kind = {"context": self._context()} if implicit else {}
         opener: Any = smtplib.SMTP_SSL if implicit else smtplib.SMTP
         with opener(
-            channel.smtp_host, channel.smtp_port, timeout=self.settings.timeout_seconds, **kind
+            channel.smtp_host,
+            channel.smtp_port,
+            timeout=channel.timeout_seconds or self.settings.timeout_seconds,
+            **kind,
         ) as server:
             if channel.smtp_use_tls and not implicit:
                 server.starttls(context=self._context())
@@ -165,8 +173,8 @@ def _channel(settings: Mapping[str, Any]) -> _Channel:
 
 
 @contextmanager
-def _translated(channel: _Channel) -> Iterator[None]:
-    """4xx may pass, 5xx will not (RFC 5321, 4.2.1); a connection lost after the message was sent leaves open
+def _translated(channel: _Channel, *, sent: bool) -> Iterator[None]:
+    """4xx may pass, 5xx will not (RFC 5321, 4.2.1); a connection lost once the message was being ``sent`` leaves open
     whether it was taken."""
     where = f"smtp {channel.server}"
     try:
@@ -179,7 +187,7 @@ def _translated(channel: _Channel) -> Iterator[None]:
     except smtplib.SMTPResponseException as error:
         raise _by_code(where, [(error.smtp_code, _words(error.smtp_error))]) from error
     except smtplib.SMTPServerDisconnected as error:
-        raise RetryableError(f"{where}: {error}", effect_unknown=True) from error
+        raise RetryableError(f"{where}: {error}", effect_unknown=sent) from error
     except smtplib.SMTPException as error:
         raise RejectedError(f"{where}: {error}") from error
     except ssl.SSLCertVerificationError as error:
@@ -189,8 +197,7 @@ def _translated(channel: _Channel) -> Iterator[None]:
     except ssl.SSLError as error:
         raise RejectedError(f"{where}: no TLS connection: {error.reason}") from error
     except (TimeoutError, ConnectionError, socket.gaierror, OSError) as error:
-        reached = not isinstance(error, ConnectionRefusedError | socket.gaierror)
-        raise RetryableError(f"{where}: {error.strerror or error}", effect_unknown=reached) from error
+        raise RetryableError(f"{where}: {error.strerror or error}", effect_unknown=sent) from error
 
 
 def _by_code(where: str, answers: Sequence[tuple[int, str]]) -> RejectedError | RetryableError:

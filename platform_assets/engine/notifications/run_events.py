@@ -1,0 +1,181 @@
+"""What there is to tell about a run: from its rows in the history, tenant by tenant.
+
+A run over many tenants fails as a whole where one slice does; its rows say for whom. So a tenant is told about its own
+pipelines only, and success where they succeeded.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from platform_assets.engine import errors
+from platform_assets.engine.notifications.events import Event, Severity
+from platform_assets.engine.notifications.occurrence import Occurrence
+
+Row = Mapping[str, Any]
+_ON_PURPOSE = frozenset(
+    name
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, errors.PlatformError)
+) | {"CriticalExpectationFailed"}
+_BAD = ("FAILED", "TIMEOUT", "BLOCKED")
+MOST_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Run:
+    """A Dagster run as it began or ended. ``name``: the pipeline that it was asked for, else its job."""
+
+    run_id: str
+    status: Literal["STARTED", "SUCCESS", "FAILURE", "CANCELED"]
+    at: datetime
+    name: str
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class RunRows:
+    """One tenant's rows of a run. ``runs``: pipeline_id, run_date, status, error_message. ``steps``: the failed ones,
+    with step_name, error_type. ``checks``: the failed ones, with target_table, expectation_id, severity."""
+
+    runs: Sequence[Row] = field(default_factory=tuple)
+    steps: Sequence[Row] = field(default_factory=tuple)
+    checks: Sequence[Row] = field(default_factory=tuple)
+
+
+def started(run: Run, tenant: str) -> Occurrence:
+    """One per tenant: its pipelines' rows may not be there yet."""
+    title = f"{run.name} started"
+    return _occurrence(
+        run, tenant, Event.PIPELINE_STARTED, run.name, title, f"{run.name} has started for {tenant}."
+    )
+
+
+def ended(run: Run, tenant: str, rows: RunRows) -> tuple[Occurrence, ...]:
+    """Everything that a run's end has to say to one tenant, also of a run that died before it could write a row."""
+    return (*_pipelines(run, tenant, rows), *_steps(run, tenant, rows), *_checks(run, tenant, rows))
+
+
+# --- Pipelines ------------------------------------------------------------------------------------------------------
+
+
+def _pipelines(run: Run, tenant: str, rows: RunRows) -> Iterator[Occurrence]:
+    if not rows.runs and run.status == "FAILURE":
+        text = f"The run of {run.name} failed before it had done anything: {run.error}"
+        yield _occurrence(run, tenant, Event.SYSTEM_ERROR, run.name, f"{run.name} died", text)
+    for pipeline, group in _by(rows.runs, "pipeline_id").items():
+        yield _pipeline(run, tenant, pipeline, group)
+
+
+def _pipeline(run: Run, tenant: str, pipeline: str, group: Sequence[Row]) -> Occurrence:
+    """A row that still says RUNNING when its run is over is that of a process that died."""
+    cancelled = [r for r in group if r["status"] == "CANCELLED" or _left(run, r, "CANCELED")]
+    failed = [r for r in group if r["status"] in _BAD or _left(run, r, "FAILURE")]
+    if failed:
+        reason = next((r["error_message"] for r in failed if r["error_message"]), None) or run.error
+        text = f"{len(failed)} of {len(group)} day(s) failed ({_days(failed)}): {reason}"
+        return _occurrence(run, tenant, Event.PIPELINE_FAILURE, pipeline, f"{pipeline} failed", text)
+    if cancelled:
+        text = f"{len(cancelled)} of {len(group)} day(s) were not finished ({_days(cancelled)})."
+        return _occurrence(run, tenant, Event.PIPELINE_WARNING, pipeline, f"{pipeline} was cancelled", text)
+    text = f"{len(group)} day(s) completed ({_days(group)})."
+    return _occurrence(run, tenant, Event.PIPELINE_SUCCESS, pipeline, f"{pipeline} succeeded", text)
+
+
+def _left(run: Run, row: Row, status: str) -> bool:
+    return row["status"] in ("RUNNING", "PENDING") and run.status == status
+
+
+# --- Steps ----------------------------------------------------------------------------------------------------------
+
+
+def _steps(run: Run, tenant: str, rows: RunRows) -> Iterator[Occurrence]:
+    for pipeline, group in _by(rows.steps, "pipeline_id").items():
+        for name, steps in _by(group, "step_name").items():
+            first = steps[0]
+            text = f"{pipeline}.{name} failed for {_days(steps)}: {first['error_message']}"
+            yield _occurrence(
+                run,
+                tenant,
+                Event.STEP_FAILURE,
+                pipeline,
+                f"Step {name} of {pipeline} failed",
+                text,
+                part=name,
+            )
+            if _throttled(first):
+                title = f"{pipeline} is being throttled"
+                yield _occurrence(run, tenant, Event.RATE_LIMIT_EXCEEDED, pipeline, title, text, part=name)
+            if first["error_type"] not in _ON_PURPOSE:
+                title = f"{pipeline}: unexpected {first['error_type']}"
+                yield _occurrence(run, tenant, Event.SYSTEM_ERROR, pipeline, title, text, part=name)
+
+
+def _throttled(row: Row) -> bool:
+    return row["error_type"] == "QuotaError" or "HTTP 429" in (row["error_message"] or "")
+
+
+# --- Checks ---------------------------------------------------------------------------------------------------------
+
+
+def _checks(run: Run, tenant: str, rows: RunRows) -> Iterator[Occurrence]:
+    """One per table and gravity. ``info`` is not told; a check that could not be made is told as a failure."""
+    for table, group in _by(rows.checks, "target_table").items():
+        grave = [r for r in group if r["severity"] == "critical" or r["error_message"]]
+        light = [r for r in group if r["severity"] == "warning" and r not in grave]
+        for event, found in ((Event.DATA_QUALITY_FAILURE, grave), (Event.DATA_QUALITY_WARNING, light)):
+            if found:
+                names = sorted({r["expectation_id"] for r in found})
+                text = f"{table}, {_days(found)}: {_some(names)}"
+                title = f"{len(names)} check(s) of {table} failed"
+                pipeline = found[0]["pipeline_id"]
+                yield _occurrence(run, tenant, event, pipeline, title, text, part=table, table=table)
+
+
+# --- Common ---------------------------------------------------------------------------------------------------------
+
+
+def _occurrence(
+    run: Run,
+    tenant: str,
+    event: Event,
+    pipeline: str,
+    title: str,
+    text: str,
+    *,
+    part: str = "",
+    table: str = "",
+) -> Occurrence:
+    return Occurrence(
+        key=":".join((run.run_id, pipeline, part)),
+        tenant=tenant,
+        event=event,
+        title=title,
+        message=text,
+        at=run.at,
+        subject=pipeline,
+        severity=Severity.CRITICAL if event is Event.SYSTEM_ERROR else None,
+        pipeline_id=pipeline,
+        run_id=run.run_id,
+        details={"Table": table} if table else {},
+    )
+
+
+def _by(rows: Sequence[Row], column: str) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[str(row[column])].append(row)
+    return dict(sorted(groups.items()))
+
+
+def _days(rows: Sequence[Row]) -> str:
+    return _some(sorted({str(row["run_date"]) for row in rows}))
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
