@@ -80,7 +80,20 @@ def _smtp(request: pytest.FixtureRequest, folder: Path) -> Iterator[Rig]:
     controller.stop()
 
 
-RIGS = {"log": _log, "slack": _slack, "smtp": _smtp}
+def _apprise(request: pytest.FixtureRequest, folder: Path) -> Iterator[Rig]:
+    server: HTTPServer = request.getfixturevalue("httpserver")
+    arrived: list[str] = []
+
+    def take(call: Request) -> Response:
+        arrived.append(json.dumps(call.get_json()))
+        return Response("ok")
+
+    server.expect_request(f"/{SECRET}").respond_with_handler(take)
+    url = f"json://{server.host}:{server.port}/{SECRET}"
+    yield Rig(create("notifier", "apprise", {}), {"service_url": Secret(url)}, lambda: arrived)
+
+
+RIGS = {"apprise": _apprise, "log": _log, "slack": _slack, "smtp": _smtp}
 
 
 @pytest.fixture(params=sorted(ADAPTERS["notifier"]))
