@@ -12,6 +12,7 @@ from platform_assets.config.tree import RESERVED
 from platform_assets.config.values import currency_problems, timezone_problems
 from platform_assets.engine.errors import ConfigError, Problem
 from platform_assets.engine.names import valid_tenant
+from platform_assets.engine.notifications.tenant import PLATFORM
 from platform_assets.engine.pipelines import Configuration
 from platform_assets.engine.tenancy import TenantSpec
 
@@ -50,8 +51,9 @@ def _check_name(root: Path, name: str) -> None:
             f"{name!r} is not a tenant id: 3 to 50 of a-z 0-9 _, a letter first, and not raw, silver, gold or"
             " metadata as a word"
         )
-    if name in RESERVED:
-        raise ConfigError(f"{name!r} is a folder of the configuration; choose another id")
+    if name in (*RESERVED, PLATFORM):
+        reason = "is a folder of the configuration, or stands for the platform itself; choose another id"
+        raise ConfigError(f"{name!r} {reason}")
     if (root / "tenants" / f"{name}.yml").exists():
         raise ConfigError(f"tenant {name} exists already: {root / 'tenants' / f'{name}.yml'}")
 

@@ -135,7 +135,7 @@ class _Reading:
             self.known_tenants.add(path.stem)
             if path.stem in (*RESERVED, PLATFORM):
                 file = relative(self.root, path)
-                reason = f"{path.stem!r} is a name of the configuration's own"
+                reason = f"{path.stem!r} is a folder of the configuration, or stands for the platform itself"
                 self.problems.append(Problem(file, 1, "tenant", reason))
             document = self._plain_document(path)
             spec = document and self._spec(TenantSpec, document, path, "tenant")

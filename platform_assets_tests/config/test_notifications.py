@@ -210,4 +210,4 @@ def test_all_problems_of_all_files_at_once(tmp_path: Path) -> None:
 def test_nobody_is_called_as_the_platform_is(tmp_path: Path) -> None:
     text = GOOD["tenants/globex.yml"].replace("globex", PLATFORM).replace("Globex", "P")
     (problem,) = problems(tmp_path, {f"tenants/{PLATFORM}.yml": text})
-    assert "configuration's own" in problem.reason
+    assert "stands for the platform itself" in problem.reason
