@@ -12,11 +12,13 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 class Everything(dict[str, str]):
-    """An environment in which every variable is set: to a URL where the name asks for one, else to a name."""
+    """An environment in which every variable is set: to a URL or an address where the name asks for one."""
 
     def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
         if name.endswith("TOPIC_ARN"):
             return "arn:aws:sns:us-east-1:000000000000:events.fifo"
+        if name.endswith("EMAIL"):
+            return "someone@example.com"
         return "http://127.0.0.1:1" if name.endswith(("URL", "ENDPOINT", "API")) else "some-name"
 
 
