@@ -242,7 +242,7 @@ def doctor(config_root: Path | None, deployment: str | None) -> None:
 @_options
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=9464, show_default=True, help="0: any free one."
+    "--port", type=click.IntRange(0, 65535), default=9300, show_default=True, help="0: any free one."
 )
 def metrics_exporter(config_root: Path | None, deployment: str | None, host: str, port: int) -> None:
     """Serve Prometheus metrics of metric runs at /metrics, until it is stopped."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from platform_assets.assets.metrics_keys import EventTopics, dataset_key, metric_key
+from platform_assets.assets.metrics_keys import EventTopics, dataset_key, lineage_metadata, metric_key
 from platform_assets.assets.metrics_requests import COLUMNS, told
 from platform_assets.engine.errors import RetryableError
 from platform_assets.engine.metrics.settings import MetricSettings
@@ -116,7 +116,7 @@ def _result(spec: MetricSpec, outcome: "MetricOutcome") -> dg.MaterializeResult[
     manifest = outcome.manifest
     metadata: dict[str, Any] = {
         "dagster/row_count": outcome.row_count,
-        "dagster/column_lineage": column_lineage(spec),
+        **lineage_metadata(lineage_of(spec)),
         "version": outcome.version_ts,
         "manifest": dg.MetadataValue.path(outcome.output_manifest),
         "run": dg.MetadataValue.json(told(outcome)),
@@ -133,14 +133,4 @@ def _result(spec: MetricSpec, outcome: "MetricOutcome") -> dg.MaterializeResult[
         metadata=metadata,
         # The same content is the same version, whenever it was computed.
         data_version=dg.DataVersion(manifest.sha256) if manifest and manifest.sha256 else None,
-    )
-
-
-def column_lineage(spec: MetricSpec) -> dg.TableColumnLineage:
-    """The metric's columns by the series' columns they are made of, ``<series>.<column>`` of the data set."""
-    return dg.TableColumnLineage(
-        {
-            column: [dg.TableColumnDep(dataset_key(o.dataset), f"{o.series}.{o.column}") for o in origins]
-            for column, origins in lineage_of(spec).items()
-        }
     )

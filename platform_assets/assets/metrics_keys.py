@@ -1,12 +1,13 @@
 """What metrics are called in Dagster, and the topics their events go to."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
 from platform_assets.engine.errors import ConfigError
+from platform_assets.engine.expressions.lineage import InputColumn
 
 METRIC_RUN = dg.AssetKey("metric_run")
 EVENT_TOPIC = "metric_events"  # for what has no topic of its own
@@ -19,6 +20,15 @@ def metric_key(code: str) -> dg.AssetKey:
 
 def dataset_key(dataset: str) -> dg.AssetKey:
     return dg.AssetKey(["dataset", dataset])
+
+
+def lineage_metadata(origins: Mapping[str, Sequence[InputColumn]]) -> dict[str, Any]:
+    """A metric's columns by the series' columns they are made of, ``<series>.<column>`` of the data set."""
+    columns = {
+        column: [dg.TableColumnDep(dataset_key(o.dataset), f"{o.series}.{o.column}") for o in found]
+        for column, found in origins.items()
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(columns)}
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from platform_assets.assets.inbox.apply import Applied
 from platform_assets.assets.inbox.run import apply_inbox, metadata
 from platform_assets.assets.inbox.sensor import QueueSource, inbox_of
 from platform_assets.assets.inbox.tick import stored
-from platform_assets.assets.metrics_keys import METRIC_RUN, EventTopics
+from platform_assets.assets.metrics_keys import METRIC_RUN, EventTopics, lineage_metadata
 from platform_assets.engine.errors import PlatformError, RetryableError
+from platform_assets.engine.expressions.lineage import column_lineage
 from platform_assets.engine.inbox.model import (
     Dead,
     Done,
@@ -253,9 +254,13 @@ def told(outcome: "MetricOutcome") -> dict[str, Any]:
 
 
 def _metadata(outcome: "MetricOutcome") -> dict[str, Any]:
-    """The newest version, for the table of materializations."""
-    return {
+    """The newest version, for the table of materializations. A repeated SUCCESS does not know what it was made of."""
+    found: dict[str, Any] = {
         "dagster/partition_row_count": outcome.row_count,
         "version": outcome.version_ts,
         "manifest": dg.MetadataValue.path(outcome.output_manifest),
     }
+    if outcome.manifest:
+        datasets = {one.series_code: one.dataset_id for one in outcome.manifest.inputs}
+        found |= lineage_metadata(column_lineage(datasets))
+    return found

@@ -16,7 +16,7 @@ from platform_assets.assets.inbox.sensor import inbox_of
 from platform_assets.engine.metrics.spec import MetricSpec
 from platform_assets.ports import OutboundMessage
 from platform_assets_tests.assets.metrics_location import MetricLocation, deployment, metric
-from platform_assets_tests.engine.metrics.datasets import RATIO, daily, put_series, request
+from platform_assets_tests.engine.metrics.datasets import DATASET, RATIO, daily, put_series, request
 from platform_assets_tests.engine.metrics.malformed import ALL
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -77,6 +77,15 @@ def test_a_request_becomes_a_run_of_its_metric(location: MetricLocation) -> None
     assert found.partition == CODE
     assert found.metadata["dagster/partition_row_count"].value == 4
     assert found.metadata["manifest"].value == versions(location)[0]
+    lineage = found.metadata["dagster/column_lineage"].value.deps_by_column
+    dataset = dg.AssetKey(["dataset", DATASET])
+    assert [(dep.asset_key, dep.column_name) for dep in lineage["obs_time"]] == [
+        (dataset, "A.obs_time"),
+        (dataset, "B.obs_time"),
+    ]
+    assert {dep.column_name for dep in lineage["value"]} == {
+        f"{s}.{c}" for s in "AB" for c in ("obs_time", "value")
+    }
     (record,) = location.instance.get_run_records()
     tags = record.dagster_run.tags
     assert (tags["runId"], tags["metricCode"], tags["tenant"]) == ("run-1", CODE, "acme1281")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from platform_assets.engine.expressions.nodes import Expression, series_codes
-
 TIME, VALUE = "obs_time", "value"
 
 
@@ -19,12 +17,12 @@ class InputColumn:
     column: str
 
 
-def column_lineage(expression: Expression, datasets: Mapping[str, str]) -> dict[str, tuple[InputColumn, ...]]:
-    """``datasets``: series code → dataset id. The output's columns → what each is made of, sorted.
+def column_lineage(datasets: Mapping[str, str]) -> dict[str, tuple[InputColumn, ...]]:
+    """``datasets``: series code → dataset id, for all series of an expression. The output's columns → what each is
+    made of, sorted.
 
     ``value`` also depends on the timestamps: they decide which rows meet, and what a window holds.
     """
-    codes = series_codes(expression)
-    times = tuple(InputColumn(datasets[code], code, TIME) for code in codes)
-    values = tuple(InputColumn(datasets[code], code, VALUE) for code in codes)
+    times = tuple(InputColumn(dataset, code, TIME) for code, dataset in datasets.items())
+    values = tuple(InputColumn(dataset, code, VALUE) for code, dataset in datasets.items())
     return {TIME: tuple(sorted(times)), VALUE: tuple(sorted(times + values))}

@@ -113,7 +113,7 @@ def dataset_source(spec: MetricSpec, dataset: str) -> DatasetSource:
 
 def lineage_of(spec: MetricSpec) -> dict[str, tuple[InputColumn, ...]]:
     """Column lineage of a checked metric: output column → the series columns it is made of."""
-    return column_lineage(expression_of(spec), dataset_of_series(spec))
+    return column_lineage(dataset_of_series(spec))
 
 
 def to_request(
