@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from platform_assets.assets.automation import pipeline_jobs, pipeline_schedules
+from platform_assets.assets.cdc import build_cdc
 from platform_assets.assets.dead_runs import dead_run_sensors
 from platform_assets.assets.graph import build_nodes
 from platform_assets.assets.inbox.definitions import build_inbox
@@ -33,6 +34,7 @@ partitions = tenant_day_partitions(start, tuple(sorted(tenants)))
 nodes = build_nodes(configuration.pipelines)
 jobs = pipeline_jobs(configuration.pipelines, nodes)
 metrics = build_metrics(configuration.metrics, deployment)
+cdc = build_cdc(configuration.monitors, tenants, start, deployment)
 running = deployment.schedules_enabled
 told = Told(
     configuration.notifications,
@@ -44,7 +46,12 @@ told = Told(
 # One expression: Dagster takes a module with several Definitions in it for a mistake.
 defs = dg.Definitions.merge(
     build_notifications(told),
-    build_inbox(metrics.sources, deployment.inbox, sensors_enabled=running, schedules_enabled=running),
+    build_inbox(
+        [*metrics.sources, *cdc.sources],
+        deployment.inbox,
+        sensors_enabled=running,
+        schedules_enabled=running,
+    ),
     dg.Definitions(
         assets=[
             build_tables(
@@ -57,6 +64,7 @@ defs = dg.Definitions.merge(
                 config_version=configuration.version,
             ),
             *metrics.assets,
+            *cdc.assets,
         ],
         jobs=list(jobs.values()),
         schedules=pipeline_schedules(configuration.pipelines, jobs, tenants, start, running),

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from platform_assets.engine.cdc.spec import MonitorSpec
 from platform_assets.engine.deployment import DeploymentSpec
 from platform_assets.engine.errors import Problem
 from platform_assets.engine.ingestion.spec import PipelineSpec, ProviderSpec
@@ -21,6 +22,7 @@ from platform_assets.engine.spec import Spec
 from platform_assets.engine.tenancy import TenantSpec
 
 MODELS: Mapping[str, type[Spec]] = {
+    "cdc": MonitorSpec,
     "deployment": DeploymentSpec,
     "dq": DqFile,
     "metric": MetricSpec,

@@ -1,4 +1,5 @@
-"""The order of reading: deployment, providers, tenants, metadata tables, metrics, pipelines; then all against all."""
+"""The order of reading: deployment, providers, tenants, metadata tables, metrics, CDC monitors, pipelines; then all
+against all."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from platform_assets.config import checks, needs, suites
+from platform_assets.config.cdc import dataset_problems, read_monitor, shared_cdc_problems
 from platform_assets.config.document import Document, read_document
 from platform_assets.config.draft import Draft, raw_tables
 from platform_assets.config.metadata import metadata_tables
@@ -26,6 +28,8 @@ from platform_assets.config.safety import find_unsafe, find_unsafe_urls
 from platform_assets.config.tenant_checks import TenantCheck
 from platform_assets.config.tree import RESERVED, pipeline_folders, relative, yaml_files
 from platform_assets.config.version import configuration_version
+from platform_assets.engine.cdc.monitor import Monitor
+from platform_assets.engine.cdc.spec import MonitorSpec
 from platform_assets.engine.deployment import DeploymentSpec
 from platform_assets.engine.errors import ConfigError, Problem
 from platform_assets.engine.ingestion.spec import ProviderSpec
@@ -68,6 +72,7 @@ def load(
     chosen = reading.deployment(deployment, environment, today)
     reading.all()
     reading.read_notifications(chosen, environment)
+    reading.problems += dataset_problems(chosen.cdc, reading.tenants) if chosen else ()
     reading.queries.save()
     if reading.problems or chosen is None:
         found = tuple(sorted(set(reading.problems), key=_order))
@@ -92,6 +97,7 @@ class _Reading:
     metadata: dict[str, TableSpec] = field(default_factory=dict)
     metrics: dict[str, tuple[Document, MetricSpec]] = field(default_factory=dict)
     notifications: Notifications = field(default_factory=lambda: NOBODY_TOLD)
+    monitors: dict[str, tuple[Document, Monitor]] = field(default_factory=dict)
     owners: dict[TableName, checks.Owner] = field(default_factory=dict)
     suites: suites.Suites = field(default_factory=dict)
     reads: needs.Reads = field(default_factory=dict)
@@ -127,6 +133,7 @@ class _Reading:
         self.metadata = metadata_tables(self.root, self.problems)
         self.known_tables |= {str(table.name) for table in self.metadata.values()}
         self._read_metrics()
+        self._read_monitors()
         self._read_pipelines()
         self._cross_check()
 
@@ -159,6 +166,16 @@ class _Reading:
         tenants = {name: spec for name, (_, spec) in self.tenants.items()}
         reader = NotificationReader(self.root, notifiers, environment, self.problems)
         self.notifications = reader.read(tenants, self.known_tenants)
+
+    def _read_monitors(self) -> None:
+        for path in yaml_files(self.root, "cdc", self.problems):
+            document = self._plain_document(path)
+            spec = document and self._spec(MonitorSpec, document, path, "monitor", strict=False)
+            if document and spec:
+                monitor = read_monitor(self.root, path, document, spec, self.queries, self.problems)
+                if monitor:
+                    self.monitors[path.stem] = (document, monitor)
+        self.problems += shared_cdc_problems(self.root, self.monitors, self.tenants)
 
     def _read_pipelines(self) -> None:
         for folder in pipeline_folders(self.root, frozenset(self.known_tenants), self.problems):
@@ -210,6 +227,7 @@ class _Reading:
             MappingProxyType(self.metadata),
             MappingProxyType({code: spec for code, (_, spec) in sorted(self.metrics.items())}),
             self.notifications,
+            MappingProxyType({name: found for name, (_, found) in sorted(self.monitors.items())}),
         )
 
     # --- One file -----------------------------------------------------------------------------------------------

@@ -140,7 +140,7 @@ def _read_sql(
         return draft.cache.transform(
             text,
             file,
-            check_duckdb=not elsewhere,
+            checks="elsewhere" if elsewhere else "transform",
             parse=lambda: parse_transform(text, file=file, check_duckdb=not elsewhere),
         )
     except ConfigError as error:

@@ -6,6 +6,7 @@ retry (``RetryableError``), give up (``RejectedError``, ``DataError``), or fix t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -54,6 +55,27 @@ class QuotaError(RejectedError):
 
 class DataError(PlatformError):
     """A payload, row or message is not what its contract says. Names the place and the value."""
+
+
+class PartialWriteError(RejectedError):
+    """Some of what was to be written was, and these series were not. ``failures``: series in words → its error."""
+
+    def __init__(self, failures: Mapping[str, PlatformError]) -> None:
+        super().__init__(_listing(failures))
+        self.failures = failures
+
+
+class PartialWriteRetryableError(RetryableError):
+    """As ``PartialWriteError``, but some failures may pass."""
+
+    def __init__(self, failures: Mapping[str, PlatformError]) -> None:
+        super().__init__(_listing(failures))
+        self.failures = failures
+
+
+def _listing(failures: Mapping[str, PlatformError]) -> str:
+    lines = "".join(f"\n  {series}: {error}" for series, error in failures.items())
+    return f"{len(failures)} series were not written:{lines}"
 
 
 @dataclass(frozen=True, order=True)

@@ -19,6 +19,7 @@ from platform_assets.engine.schema.model import TableSpec
 from platform_assets.engine.tenancy import TenantSpec, runs_pipeline
 
 if TYPE_CHECKING:
+    from platform_assets.engine.cdc.monitor import Monitor
     from platform_assets.engine.quality.expectation import Expectation
     from platform_assets.engine.sql.transform import Transform
 
@@ -70,6 +71,7 @@ class Configuration:
     ``version``: the git commit the files came from, or a hash of their content.
     ``metadata_tables``: table name (``pipeline_runs``) → spec of ``metadata.pipeline_runs``.
     ``metrics``: the declared metrics, by metric code. ``notifications``: who is told what, by tenant.
+    ``monitors``: the CDC monitors, by name.
     """
 
     root: Path
@@ -81,6 +83,7 @@ class Configuration:
     metadata_tables: Mapping[str, TableSpec]
     metrics: Mapping[str, MetricSpec] = field(default_factory=dict)
     notifications: Notifications = field(default_factory=lambda: NOBODY_TOLD)
+    monitors: Mapping[str, Monitor] = field(default_factory=dict)
 
     def tenant_pipelines(self, tenant: str) -> tuple[Pipeline, ...]:
         """The pipelines that run for a tenant, by id."""

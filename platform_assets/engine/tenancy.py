@@ -66,6 +66,14 @@ class NotificationOverride(Spec):
     slack_channel: str | None = None
 
 
+class TenantCdc(Spec):
+    """How CDC messages speak of the tenant. ``partners``: names by which they call it, besides its id; ``datasets``:
+    what it may read of the data project, besides what the deployment's patterns give."""
+
+    partners: list[Annotated[str, Field(pattern=r"^\S(.{0,98}\S)?$")]] = []
+    datasets: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,1024}$")]] = []
+
+
 class TenantSpec(Spec):
     """``configs/tenants/<tenant>.yml``. ``pipelines: all`` means every shared pipeline that needs no credential
     or has one here, and the tenant's own; a list names exactly those that run. ``cell`` names the code location that
@@ -83,6 +91,7 @@ class TenantSpec(Spec):
     credentials: list[Credential] = []
     budgets: list[Budget] = []
     notifications: NotificationOverride = NotificationOverride()
+    cdc: TenantCdc = TenantCdc()
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> TenantSpec:

@@ -27,7 +27,7 @@ def apply_inbox(
     The run tag ``inbox/replay: "true"`` handles everything that retention has kept of these partitions again: start a
     backfill with it. RetryableError (the run fails, nothing is lost) where messages cannot be applied just now.
     """
-    replay = context.run.tags.get(REPLAY_TAG, "").lower() == "true"
+    replay = is_replay(context)
 
     def apply(partition: str) -> Applied:
         return Application(
@@ -42,7 +42,13 @@ def apply_inbox(
             step=step,
         ).apply(partition)
 
-    return _each(context.partition_keys, apply)
+    # Keys of several dimensions are a kind of text of their own, which nothing else knows how to store.
+    return _each([str(key) for key in context.partition_keys], apply)
+
+
+def is_replay(context: dg.AssetExecutionContext) -> bool:
+    """Whether the run is to handle again what has been applied."""
+    return context.run.tags.get(REPLAY_TAG, "").lower() == "true"
 
 
 def _each(partitions: Sequence[str], apply: Callable[[str], Applied]) -> dict[str, Applied]:

@@ -7,6 +7,7 @@
     inbox/<source>/history/<partition>/<batch>.json        parts applied in one run, for replays
     inbox/<source>/state/<partition>.json                  ids done or given up, messages waiting for another attempt
     inbox/<source>/retry/<partition>.json                  batches of which nothing is due before a certain time
+    inbox/<source>/ledger/<partition>.json                 what the consumer remembers of its effects, if anything
     inbox/<source>/leases/<partition>.json                 who is applying this partition, until when
     inbox/<source>/replay/<key>.json                       dead letters to be taken in again
     inbox/dead_letter/<source>/<day>/<key>.json            given up, with reason and original bytes
@@ -157,14 +158,32 @@ class Inbox:
 
     def save_state(self, partition: str, state: PartitionState, etag: str | None) -> None:
         """ConflictError where another run has written in between."""
-        condition = {"if_absent": True} if etag is None else {"if_match": etag}
-        self.store.put(self._state_key(partition), encode_state(state), **condition)  # type: ignore[arg-type]
+        self._put_over(self._state_key(partition), encode_state(state), etag)
+
+    def ledger(self, partition: str) -> tuple[bytes | None, str | None]:
+        """(bytes, etag) of what the consumer has kept for itself, in a form of its own; None where there is none."""
+        key = self._ledger_key(partition)
+        info = self.store.stat(key)
+        return (self.store.get(key), info.etag) if info else (None, None)
+
+    def save_ledger(self, partition: str, data: bytes, etag: str | None) -> None:
+        """ConflictError where another run has written in between."""
+        self._put_over(self._ledger_key(partition), data, etag)
+
+    def _put_over(self, key: str, data: bytes, etag: str | None) -> None:
+        if etag is None:
+            self.store.put(key, data, if_absent=True)
+        else:
+            self.store.put(key, data, if_match=etag)
 
     def lease_key(self, partition: str) -> str:
         return f"{self._root}/leases/{safe(partition)}.json"
 
     def _state_key(self, partition: str) -> str:
         return f"{self._root}/state/{safe(partition)}.json"
+
+    def _ledger_key(self, partition: str) -> str:
+        return f"{self._root}/ledger/{safe(partition)}.json"
 
     def _pending(self, partition: str) -> str:
         return f"{self._root}/pending/{safe(partition)}/"
@@ -245,9 +264,9 @@ class Inbox:
             yield info.key, _name(info.key).removesuffix(".json")
 
     def _untouched_since(self, cutoff: datetime) -> Iterable[str]:
-        """State, leases and pauses of partitions that nobody has applied since. A run that is about to write one of
-        them loses the comparison with what it read, and begins again."""
-        for kind in ("state", "leases", "retry"):
+        """State, ledgers, leases and pauses of partitions that nobody has applied since. A run that is about to write
+        one of them loses the comparison with what it read, and begins again."""
+        for kind in ("state", "ledger", "leases", "retry"):
             for info in self.store.list(f"{self._root}/{kind}/"):
                 if info.modified < cutoff:
                     yield info.key

@@ -23,8 +23,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 from platform_assets.engine.errors import (
+    ConflictError,
     DataError,
     NotFoundError,
+    PartialWriteError,
+    PartialWriteRetryableError,
     PlatformError,
     RejectedError,
     RetryableError,
@@ -44,6 +47,8 @@ MAX_LABEL_KEY = 100
 MAX_LABEL_VALUE = 1024
 SPACING = timedelta(seconds=5)
 _LABEL_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+# The service's words for points that come too late: behind a newer one, too close to it, or older than it keeps.
+_TIME_HAS_PASSED = re.compile(r"in order|more frequently|in the past")
 _FAILED_SERIES = re.compile(r"timeSeries\[([\d,\- ]+)\]")
 
 SeriesKey: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
@@ -63,23 +68,6 @@ class CloudMonitoringSinkSettings(Spec):
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 4
     backoff_seconds: Annotated[float, Field(ge=0)] = 1.0
     max_wait_seconds: Annotated[float, Field(ge=0)] = 60.0
-
-
-class PartialWriteError(RejectedError):
-    """Some series were written and these were not. ``failures``: series in words → its error."""
-
-    def __init__(self, failures: Mapping[str, PlatformError]) -> None:
-        super().__init__(_listing(failures))
-        self.failures = failures
-
-
-class PartialWriteRetryableError(RetryableError):
-    """As ``PartialWriteError``, but some failures may pass; writing the same points again skips what was
-    accepted before by this sink."""
-
-    def __init__(self, failures: Mapping[str, PlatformError]) -> None:
-        super().__init__(_listing(failures))
-        self.failures = failures
 
 
 @dataclass(frozen=True)
@@ -111,7 +99,8 @@ class CloudMonitoringSink:
 
     def write(self, points: Sequence[MetricPoint]) -> None:
         """Raises DataError before anything is sent, where a point can never be written; afterwards
-        PartialWriteError or PartialWriteRetryableError with every series that was not accepted."""
+        PartialWriteError or PartialWriteRetryableError with every series that was not accepted: ConflictError where
+        it has a newer point or one too close. Writing the same points again skips what this sink had accepted."""
         series = _by_series(self._checked(point) for point in points)
         failures: dict[str, PlatformError] = {}
         with self._lock:
@@ -236,7 +225,7 @@ class CloudMonitoringSink:
                 continue
             placed = self._placed(key, point)
             if placed.end > until and placed.end != point.end:
-                failures[_words(key)] = RejectedError(
+                failures[_words(key)] = ConflictError(
                     f"the point of {point.end.isoformat()} would have to wait until {placed.end.isoformat()}; "
                     "aggregate points that are less than five seconds apart"
                 )
@@ -409,7 +398,8 @@ def _refusals(error: PlatformError, count: int, *, after_unknown: bool) -> dict[
         for found in _FAILED_SERIES.findall(part):
             named = True
             if not (after_unknown and "in order" in part):
-                refused |= {index: RejectedError(part) for index in _indices(found) if index < count}
+                kind = ConflictError if _TIME_HAS_PASSED.search(part) else RejectedError
+                refused |= {index: kind(part) for index in _indices(found) if index < count}
     return refused if named else dict.fromkeys(range(count), error)
 
 
@@ -429,8 +419,3 @@ def _is_cumulative(point: MetricPoint) -> bool:
 
 def _words(key: SeriesKey) -> str:
     return f"{key[0]}{{{', '.join(f'{k}={v}' for k, v in key[1])}}}"
-
-
-def _listing(failures: Mapping[str, PlatformError]) -> str:
-    lines = "".join(f"\n  {series}: {error}" for series, error in failures.items())
-    return f"{len(failures)} series were not written:{lines}"

@@ -7,12 +7,13 @@ answer. The secret is a service account's JSON key; without one, the process's o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from platform_assets.engine.errors import AuthError, DataError
+from platform_assets.engine.errors import AuthError, ConfigError, DataError, NotFoundError
 from platform_assets.engine.spec import Spec
 from platform_assets.engine.sql.model import BoundSql
 from platform_assets.ports import QuerySource, Secret
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from google.cloud import bigquery
 
 _SCOPES = ("https://www.googleapis.com/auth/bigquery.readonly",)
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,1024}", re.ASCII)
 _KEY_FIELDS = ("type", "project_id", "private_key", "client_email")
 
 
@@ -77,6 +79,31 @@ class BigQueryQuerySource:
                 timeout=self._settings.timeout_seconds, page_size=self._settings.page_rows
             )
             yield from rows.to_arrow_iterable()
+
+    def present(self, project: str, dataset: str, tables: Sequence[str]) -> frozenset[str]:
+        """One look into the dataset's INFORMATION_SCHEMA, however many tables."""
+        from google.cloud import bigquery
+
+        for name in (project, dataset):
+            if not _NAME.fullmatch(name):
+                raise ConfigError(f"{name!r} is not the name of a project or dataset")
+        config = bigquery.QueryJobConfig(
+            query_parameters=[bigquery.ArrayQueryParameter("tables", "STRING", list(tables))],
+            use_legacy_sql=False,
+            labels={"platform": "ingest"},
+        )
+        sql = (
+            f"SELECT table_name FROM `{project}`.`{dataset}`.INFORMATION_SCHEMA.TABLES"  # noqa: S608 - names checked
+            " WHERE table_name IN UNNEST(@tables)"
+        )
+        try:
+            with translated(f"tables of {project}.{dataset}"):
+                rows = self._client.query(sql, job_config=config).result(
+                    timeout=self._settings.timeout_seconds
+                )
+                return frozenset(row.table_name for row in rows)
+        except NotFoundError:
+            return frozenset()
 
     def estimate(self, query: BoundSql) -> int:
         from google.cloud import bigquery

@@ -6,7 +6,7 @@ in ``*`` is the union of the tables it matches, by name. Files are opened read-o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,18 @@ class DuckDBQuerySource:
                 raise NotFoundError(f"source {project}: {error}") from error
             except duckdb.Error as error:
                 raise DataError(f"source {project}: {error}") from error
+
+    def present(self, project: str, dataset: str, tables: Sequence[str]) -> frozenset[str]:
+        try:
+            with self._connect(project) as connection:
+                found = connection.execute(
+                    "SELECT table_name FROM information_schema.tables WHERE table_catalog = ? AND table_schema = ?"
+                    " AND table_name IN (SELECT unnest(?))",
+                    [_ATTACHED, dataset, list(tables)],
+                ).fetchall()
+        except NotFoundError:
+            return frozenset()
+        return frozenset(name for (name,) in found)
 
     def estimate(self, query: BoundSql) -> int:
         """DuckDB does not say; 0 bytes are billed."""

@@ -1,0 +1,122 @@
+"""From many messages' questions to few statements: equal ones asked once, alike ones asked together.
+
+A question is a monitor's query with its tables and values. Two monitors that sum one column of one table ask the same
+question, and one answer serves both. Questions with the same columns become one statement of ``UNION ALL``.
+Owns the step from ``source.<table>`` to real tables. They are written through the tree and values are bound by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+from sqlglot import exp
+
+from platform_assets.engine.cdc.tables import SourceTable
+from platform_assets.engine.schema.model import FieldType
+from platform_assets.engine.sql.model import BoundSql
+from platform_assets.engine.sql.transform import Transform, dataset_tables
+
+NUMBER = "question_number"
+Bound = tuple[str, FieldType, str | datetime]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A query about certain tables with certain values: equal questions have equal answers. ``values``: (parameter,
+    type, value)."""
+
+    text: str
+    columns: tuple[str, ...]
+    tables: tuple[SourceTable, ...]
+    values: tuple[Bound, ...]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Questions asked together; rows of the answer begin with the question's index in ``questions``."""
+
+    questions: tuple[Question, ...]
+
+    @property
+    def halves(self) -> tuple[Statement, Statement]:
+        middle = len(self.questions) // 2
+        return Statement(self.questions[:middle]), Statement(self.questions[middle:])
+
+
+def ask(
+    query: Transform,
+    tables: Mapping[str, SourceTable],
+    values: Mapping[str, tuple[FieldType, str | datetime]],
+) -> Question:
+    """``tables``: for each ``source.<name>`` of the query; ``values``: for each of its parameters."""
+    named = tuple((table.table, tables[table.table]) for table in query.tables)
+    bound = tuple((name, _parameter_name(*values[name]), *values[name]) for name in query.parameters)
+    text = _written(query, named, tuple((old, new) for old, new, _, _ in bound))
+    return Question(text, query.columns, tuple(table for _, table in named), tuple(b[1:] for b in bound))
+
+
+def _parameter_name(kind: FieldType, value: str | datetime) -> str:
+    """The same for equal values, so that questions asked together share a parameter and never mix two up."""
+    text = value.isoformat() if isinstance(value, datetime) else value
+    return f"p{hashlib.sha256(f'{kind}:{text}'.encode()).hexdigest()[:32]}"
+
+
+@lru_cache(maxsize=65_536)
+def _written(
+    query: Transform, tables: tuple[tuple[str, SourceTable], ...], parameters: tuple[tuple[str, str], ...]
+) -> str:
+    """The query about real tables. Every table keeps its short name as alias, so columns may be qualified by it."""
+    real, tree = dict(tables), query.tree.copy()
+    for table in list(dataset_tables(tree)):
+        target = real[table.name]
+        new = exp.Table(
+            this=exp.to_identifier(target.table, quoted=True),
+            db=exp.to_identifier(target.dataset, quoted=True),
+            catalog=exp.to_identifier(target.project, quoted=True),
+        )
+        new.set("alias", table.args.get("alias") or exp.TableAlias(this=exp.to_identifier(table.name)))
+        table.replace(new)
+    for column in tree.find_all(exp.Column):
+        if column.text("db"):
+            column.set("db", None)
+    names = dict(parameters)
+    for parameter in tree.find_all(exp.Parameter):
+        parameter.set("this", exp.Var(this=names[parameter.name]))
+    return tree.sql(dialect="bigquery", comments=False)
+
+
+def statements(questions: Iterable[Question], tables_per_query: int) -> list[Statement]:
+    """Each distinct question once, those with the same columns together, at most ``tables_per_query`` tables each."""
+    alike: dict[tuple[str, ...], list[Question]] = {}
+    for question in dict.fromkeys(questions):
+        alike.setdefault(question.columns, []).append(question)
+    return [Statement(tuple(part)) for group in alike.values() for part in _parts(group, tables_per_query)]
+
+
+def _parts(questions: Sequence[Question], most: int) -> Iterator[list[Question]]:
+    part: list[Question] = []
+    tables = 0
+    for question in questions:
+        if part and tables + len(question.tables) > most:
+            yield part
+            part, tables = [], 0
+        part.append(question)
+        tables += len(question.tables)
+    if part:
+        yield part
+
+
+def bound(statement: Statement) -> BoundSql:
+    """One query: the questions' own texts, numbered."""
+    arms = [
+        f"SELECT {number} AS {NUMBER}, answer.* FROM ({question.text}) AS answer"  # noqa: S608 - from a checked tree
+        for number, question in enumerate(statement.questions)
+    ]
+    values = {
+        name: (kind, value) for question in statement.questions for name, kind, value in question.values
+    }
+    return BoundSql("\nUNION ALL\n".join(arms), values)
