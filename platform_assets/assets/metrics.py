@@ -6,7 +6,7 @@ from typing import NamedTuple
 import dagster as dg
 
 from platform_assets.assets.inbox.sensor import QueueSource
-from platform_assets.assets.metrics_declared import declared_metrics
+from platform_assets.assets.metrics_declared import asked_for, declared_metrics
 from platform_assets.assets.metrics_keys import EventTopics
 from platform_assets.assets.metrics_refresh import dataset_assets, datasets_of, refresh_sensor
 from platform_assets.assets.metrics_requests import SOURCE, metric_run_asset, request_source
@@ -26,7 +26,7 @@ def build_metrics(metrics: Mapping[str, MetricSpec], deployment: DeploymentSpec)
     """``metrics``: the declared ones, by code. Requests are taken where the deployment has a queue for them."""
     topics = EventTopics.among(deployment.ports.topics)
     settings, inbox, enabled = deployment.metrics, deployment.inbox, deployment.schedules_enabled
-    assets = [metric_run_asset(topics, settings, inbox)]
+    assets = [metric_run_asset(topics, settings, inbox, asked_for(metrics, settings))]
     sensors = []
     sources = [request_source()] if SOURCE in deployment.ports.queues else []
     if metrics:

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from platform_assets.assets.metrics_keys import EventTopics, dataset_key, lineage_metadata, metric_key
-from platform_assets.assets.metrics_requests import COLUMNS, told
+from platform_assets.assets.metrics_requests import COLUMNS, Declared, told
 from platform_assets.engine.errors import RetryableError
 from platform_assets.engine.metrics.settings import MetricSettings
 from platform_assets.engine.metrics.spec import MetricSpec, dataset_of_series, lineage_of, to_request
 
 if TYPE_CHECKING:
     from platform_assets.assets.metrics_run import MetricOutcome
+    from platform_assets.engine.metrics.manifest import OutputManifest
 
 CONCLUDED = "metrics/concluded"
+DATA_VERSION_TAG = "dagster/data_version"
 RETRIES = 3
 RETRY_SECONDS = 10
 
@@ -114,6 +116,47 @@ def _spec(spec: MetricSpec) -> dg.AssetSpec:
 
 def _result(spec: MetricSpec, outcome: "MetricOutcome") -> dg.MaterializeResult[Any]:
     manifest = outcome.manifest
+    return dg.MaterializeResult(
+        asset_key=metric_key(spec.metric_code),
+        metadata=_metadata(spec, outcome),
+        # The same content is the same version, whenever it was computed.
+        data_version=dg.DataVersion(manifest.sha256) if manifest and manifest.sha256 else None,
+    )
+
+
+def asked_for(metrics: Mapping[str, MetricSpec], settings: MetricSettings) -> Declared:
+    """What a request that came by message did for a declared metric: the same expression, written to the same place,
+    is that metric, refreshed. None for all other requests, and where a newer one has the alias."""
+
+    def materialization(outcome: "MetricOutcome") -> dg.AssetMaterialization | None:
+        spec, manifest = metrics.get(outcome.metric_code), outcome.manifest
+        if not (spec and manifest and outcome.alias_moved and _is_of(manifest, spec, settings)):
+            return None
+        return dg.AssetMaterialization(
+            metric_key(spec.metric_code),
+            metadata=_metadata(spec, outcome),
+            tags={DATA_VERSION_TAG: manifest.sha256} if manifest.sha256 else None,
+        )
+
+    return materialization
+
+
+def _is_of(manifest: "OutputManifest", spec: MetricSpec, settings: MetricSettings) -> bool:
+    from platform_assets.engine.metrics.layout import output_layout
+    from platform_assets.engine.metrics.manifest import expression_text
+    from platform_assets.engine.metrics.spec import base_path_of, expression_of
+
+    layout = output_layout(base_path_of(spec), legacy_bucket_prefix=settings.legacy_bucket_prefix)
+    sources = {one.series_code: one.dataset_id for one in manifest.inputs}
+    return (
+        manifest.expression == expression_text(expression_of(spec))
+        and sources == dataset_of_series(spec)
+        and manifest.outputs.data_prefix == layout.data_prefix(manifest.version_ts)
+    )
+
+
+def _metadata(spec: MetricSpec, outcome: "MetricOutcome") -> dict[str, Any]:
+    manifest = outcome.manifest
     metadata: dict[str, Any] = {
         "dagster/row_count": outcome.row_count,
         **lineage_metadata(lineage_of(spec)),
@@ -128,9 +171,4 @@ def _result(spec: MetricSpec, outcome: "MetricOutcome") -> dg.MaterializeResult[
             "duplicates": manifest.duplicate_count,
             "bytes": manifest.byte_count,
         }
-    return dg.MaterializeResult(
-        asset_key=metric_key(spec.metric_code),
-        metadata=metadata,
-        # The same content is the same version, whenever it was computed.
-        data_version=dg.DataVersion(manifest.sha256) if manifest and manifest.sha256 else None,
-    )
+    return metadata

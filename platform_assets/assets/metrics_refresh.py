@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import dagster as dg
 
 from platform_assets.assets.inbox.store import at_once
-from platform_assets.assets.metrics_declared import CONCLUDED
+from platform_assets.assets.metrics_declared import CONCLUDED, DATA_VERSION_TAG
 from platform_assets.assets.metrics_keys import dataset_key, metric_key
 from platform_assets.engine.errors import PlatformError
 from platform_assets.engine.inbox.spec import InboxSpec
@@ -31,7 +31,6 @@ from platform_assets.resources.adapter import AdapterResource
 
 GROUP_TAG = "metrics/datasets"
 STATE_TAG = "metrics/state"
-DATA_VERSION_TAG = "dagster/data_version"
 SECONDS_BETWEEN_TICKS = 30
 Datasets: TypeAlias = Mapping[str, DatasetSource]
 Seen: TypeAlias = Mapping[str, list[str]]  # data set → [etag of its manifest, version]

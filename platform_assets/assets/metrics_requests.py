@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dagster as dg
 
@@ -37,6 +37,7 @@ from platform_assets.ports import Message
 if TYPE_CHECKING:
     from platform_assets.assets.metrics_run import MetricOutcome
 
+Declared: TypeAlias = "Callable[[MetricOutcome], dg.AssetMaterialization | None]"
 SOURCE = "metric_requests"
 PARTITIONS = dg.DynamicPartitionsDefinition(name="metric_code")
 UNREADABLE = "_unreadable"  # no metric code begins like this
@@ -101,8 +102,13 @@ class Answers:
         return Dead(outcome.error_message) if outcome.dead_letter else Done()
 
 
-def metric_run_asset(topics: EventTopics, settings: MetricSettings, inbox: InboxSpec) -> dg.AssetsDefinition:
-    """The asset ``metric_run``, partitioned by metric code: each run answers all waiting requests of its codes."""
+def metric_run_asset(
+    topics: EventTopics, settings: MetricSettings, inbox: InboxSpec, declared: Declared
+) -> dg.AssetsDefinition:
+    """The asset ``metric_run``, partitioned by metric code: each run answers all waiting requests of its codes.
+
+    ``declared``: what a request did for a declared metric, which then shows it as well.
+    """
 
     @dg.multi_asset(
         name="metric_run",
@@ -135,6 +141,8 @@ def metric_run_asset(topics: EventTopics, settings: MetricSettings, inbox: Inbox
             failed = error
         for code, found in sorted(answers.items()):
             yield from _told(code, found.outcomes, applied.get(code, Applied()))
+            for refreshed in filter(None, map(declared, found.outcomes)):
+                context.log_event(refreshed)
         if failed:
             raise failed
 

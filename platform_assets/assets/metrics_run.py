@@ -25,7 +25,6 @@ from platform_assets.engine.errors import (
     RetryableError,
 )
 from platform_assets.engine.expressions.evaluate import evaluate
-from platform_assets.engine.expressions.explain import formula
 from platform_assets.engine.expressions.nodes import series_codes
 from platform_assets.engine.expressions.series import Chunk
 from platform_assets.engine.metrics.ahead import ahead
@@ -45,6 +44,7 @@ from platform_assets.engine.metrics.manifest import (
     OutputManifest,
     Outputs,
     Written,
+    expression_text,
     inputs_of,
 )
 from platform_assets.engine.metrics.output import FILE_NAMES, Tally, encode, measured
@@ -56,7 +56,6 @@ Clock: TypeAlias = Callable[[], datetime]
 _ALIAS_TRIES = 50  # each lost try is another run's progress
 _PIECE_BYTES = 8 * 1024 * 1024
 _LARGE_ROWS = 500_000
-_MOST_FORMULA = 4000  # characters; a manifest is no place for a book
 _log = logging.getLogger(__name__)
 
 
@@ -257,7 +256,7 @@ class _Run:
             null_count=tally.null_count,
             inf_count=tally.inf_count,
             duplicate_count=sum(one.duplicate_count for one in series),
-            expression=formula(self._request.expression)[:_MOST_FORMULA],
+            expression=expression_text(self._request.expression),
             inputs=series,
         )
 

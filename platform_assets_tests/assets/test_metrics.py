@@ -286,6 +286,25 @@ def test_a_declared_metric_shows_rows_lineage_and_version(
     }
 
 
+@pytest.mark.parametrize(
+    ("expression", "shown"), [(RATIO, 1), ({**RATIO, "scale": 3}, 0)], ids=["same", "another"]
+)
+def test_a_declared_metric_asked_for_by_message_shows_that(
+    tmp_path: Path, instance: dg.DagsterInstance, expression: dict[str, Any], shown: int
+) -> None:
+    location = _location(tmp_path, instance, metric(CODE, expression=RATIO))
+    put_series(location.store, A=daily(1, 2, None, 4), B=daily(2, 0, 1, 8))
+    for _ in range(2):  # the second is a redelivery, which refreshes nothing
+        ask(location, json.dumps(request(expression)).encode())
+        (run,) = location.answer_all()
+        assert run.success
+    found = location.materializations(["metric", CODE])
+    assert len(found) == shown
+    assert [one.tags["dagster/data_version"] for one in found if one.tags] == [
+        location.json(CURRENT)["sha256"]
+    ] * shown
+
+
 def test_a_failing_metric_fails_alone_and_is_not_tried_for_ever(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:

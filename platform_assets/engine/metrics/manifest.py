@@ -11,11 +11,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from platform_assets.engine.expressions.explain import formula
+from platform_assets.engine.expressions.nodes import Expression
 from platform_assets.engine.metrics.failures import ManifestError
 from platform_assets.engine.metrics.inputs import SeriesSummary
 from platform_assets.engine.metrics.settings import OutputFormat
 
 _TAIL_BYTES = 4 * 1024 * 1024
+_MOST_FORMULA = 4000  # characters; a manifest is no place for a book
 
 
 class _Model(BaseModel):
@@ -95,6 +98,11 @@ class Written:
     sha256: str
     row_count: int
     format: OutputFormat
+
+
+def expression_text(expression: Expression) -> str:
+    """An expression as manifests tell it."""
+    return formula(expression)[:_MOST_FORMULA]
 
 
 def parse_output_manifest(data: bytes, key: str) -> OutputManifest:

@@ -111,6 +111,11 @@ def dataset_source(spec: MetricSpec, dataset: str) -> DatasetSource:
     return DatasetSource(f"datasets/{dataset}/current/manifest.json", f"datasets/{dataset}/projections")
 
 
+def base_path_of(spec: MetricSpec) -> str:
+    """Below what the metric's versions are written."""
+    return spec.base_path or f"metrics/{spec.metric_code}"
+
+
 def lineage_of(spec: MetricSpec) -> dict[str, tuple[InputColumn, ...]]:
     """Column lineage of a checked metric: output column → the series columns it is made of."""
     return column_lineage(dataset_of_series(spec))
@@ -127,7 +132,7 @@ def to_request(
         expression=expression_of(spec),
         inputs=tuple(SeriesInput(dataset, code) for code, dataset in datasets.items()),
         datasets={name: dataset_source(spec, name) for name in sorted(set(datasets.values()))},
-        base_path=spec.base_path or f"metrics/{spec.metric_code}",
+        base_path=base_path_of(spec),
         requested_at=requested_at,
         tenant=tenant,
     )
