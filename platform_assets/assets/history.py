@@ -154,6 +154,7 @@ class RunHistory:
             "metadata": {
                 "rows_deleted": part.rows_deleted,
                 "requests": part.pull.requests if part.pull else None,
+                "rounded_money": part.pull.roundings.describe() or None if part.pull else None,
                 "schema_changes": list(part.schema_changes),
             },
             "ingestion_date": self._started.date(),

@@ -128,11 +128,14 @@ def _requests(outcome: SliceOutcome) -> dict[str, Any]:
     if not pulls:
         return {}
     empty = all(p.records == 0 for p in pulls)
+    rounded = "; ".join(text for p in pulls if (text := p.roundings.describe()))
     return {
         "requests": sum(p.requests for p in pulls),
         "bytes_received": sum(p.bytes for p in pulls),
         "unknown_fields": ", ".join(sorted({name for p in pulls for name in p.unknown_fields})) or "none",
-    } | ({"empty_answer": "the source answered with no rows; the slice is empty"} if empty else {})
+        **({"rounded_money": rounded} if rounded else {}),
+        **({"empty_answer": "the source answered with no rows; the slice is empty"} if empty else {}),
+    }
 
 
 def _measures(node: Node, outcome: SliceOutcome) -> dict[str, Any]:

@@ -19,8 +19,9 @@ DAYS = 7
 @click.option(
     "--days", default=DAYS, show_default=True, help="How many complete days, ending yesterday (UTC)."
 )
+@click.option("--table", "tables", multiple=True, help="Only this logical table; may be given several times.")
 @click.option("--port", default=3000, show_default=True, help="The UI's port, with --serve.")
-def main(open_ui: bool, days: int, port: int) -> None:
+def main(open_ui: bool, days: int, tables: tuple[str, ...], port: int) -> None:
     """Two tenants' OpenAI costs: from the bundled provider API to a monthly report in DuckDB."""
     home = prepare_home(Path(os.environ.get("PLATFORM_HOME", ".platform")))
     os.environ["DAGSTER_HOME"] = str(home.dagster)
@@ -29,7 +30,7 @@ def main(open_ui: bool, days: int, port: int) -> None:
         if open_ui:
             sys.exit(_dagster_dev(port))
         yesterday = datetime.now(UTC).date() - timedelta(days=1)
-        sys.exit(_run(yesterday - timedelta(days=days - 1), yesterday))
+        sys.exit(_run(yesterday - timedelta(days=days - 1), yesterday, tables))
 
 
 def _dagster_dev(port: int) -> int:
@@ -40,13 +41,13 @@ def _dagster_dev(port: int) -> int:
         return 0
 
 
-def _run(first: date, last: date) -> int:
+def _run(first: date, last: date, tables: tuple[str, ...]) -> int:
     # Imported here: the environment above decides what the definitions are.
     from platform_assets.demo.report import print_report, snapshot
     from platform_assets.demo.run import materialize_days
 
     before = snapshot()
-    run = materialize_days(first, last)
+    run = materialize_days(first, last, tables)
     print_report(run, before, snapshot())
     return 0 if run.success else 1
 

@@ -77,8 +77,8 @@ def print_report(run: dg.ExecuteInProcessResult, before: Snapshot, after: Snapsh
         console.print(
             f"changed    {', '.join(changed) or 'nothing: the same slices were replaced by the same rows'}"
         )
-    settings = configuration.deployment.ports.warehouse.settings
-    console.print(f"warehouse  {settings.get('directory', settings)}  (one DuckDB file per tenant)")
+    warehouse = configuration.deployment.ports.warehouse
+    console.print(f"warehouse  {warehouse.kind} {dict(warehouse.settings)}")
     console.print("UI         make dev, then http://127.0.0.1:3000")
 
 

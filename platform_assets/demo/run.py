@@ -1,5 +1,6 @@
 """The main job, run in this process: every table of both tenants, one range of days."""
 
+from collections.abc import Collection
 from datetime import date
 
 import dagster as dg
@@ -9,8 +10,9 @@ from platform_assets.assets.keys import SliceKey, table_key
 from platform_assets.definitions import configuration, defs, nodes
 
 
-def materialize_days(first: date, last: date) -> dg.ExecuteInProcessResult:
-    """What a backfill of these days over all tenants does; the run shows up in the UI."""
+def materialize_days(first: date, last: date, tables: Collection[str] = ()) -> dg.ExecuteInProcessResult:
+    """What a backfill of these days over all tenants does, of all tables or of those named; the run shows up in the
+    UI."""
     tenants = sorted(configuration.tenants)
     job = defs.resolve_implicit_global_asset_job_def()
     tags = {
@@ -21,7 +23,9 @@ def materialize_days(first: date, last: date) -> dg.ExecuteInProcessResult:
     with dg.DagsterInstance.get() as instance, console.status(f"{first} to {last}, {len(tenants)} tenants …"):
         return job.execute_in_process(
             instance=instance,
-            asset_selection=[table_key(node.table) for node in nodes],
+            asset_selection=[
+                table_key(node.table) for node in nodes if not tables or str(node.table) in tables
+            ],
             tags=tags,
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},

@@ -61,4 +61,20 @@ def _client(service: str, settings: AwsSettings, credentials: Mapping[str, str] 
     )
     keys: dict[str, Any] = dict(credentials or {})
     session: Any = boto3.session.Session(region_name=settings.region, **keys)
-    return session.client(service, endpoint_url=settings.endpoint_url, config=config)
+    client = session.client(service, endpoint_url=settings.endpoint_url, config=config)
+    client.meta.events.register("response-received", _require_whole)
+    return client
+
+
+def _require_whole(event_name: str, response_dict: Mapping[str, Any] | None, **_: Any) -> None:
+    """botocore takes a JSON answer that was cut short for an empty one: no messages, no failed acks. Streamed answers
+    watch over their length themselves, and HEAD has none to read."""
+    from botocore.exceptions import IncompleteReadError
+
+    body = (response_dict or {}).get("body")
+    if response_dict is None or not isinstance(body, bytes) or ".Head" in event_name:
+        return
+    headers = response_dict["headers"]
+    told = headers.get("content-length")
+    if told is not None and "content-encoding" not in headers and len(body) < int(told):
+        raise IncompleteReadError(actual_bytes=len(body), expected_bytes=int(told))

@@ -68,7 +68,10 @@ def translated(what: str) -> Iterator[None]:
 def translate(error: BaseException, what: str) -> PlatformError | None:
     """The platform's error for a botocore exception; None for what is not one of theirs."""
     import botocore.exceptions as aws
+    from botocore.parsers import ResponseParserError
 
+    if isinstance(error, ResponseParserError):
+        return RetryableError(f"{what}: the answer breaks off or is none of AWS's", effect_unknown=True)
     if isinstance(error, aws.ClientError):
         return _from_answer(error, what)
     if not isinstance(error, aws.BotoCoreError):

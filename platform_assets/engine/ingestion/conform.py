@@ -3,9 +3,8 @@
 Owns matching by name (case does not matter, order does not matter), exact conversion, and what becomes of columns
 nobody declared. A column that the source lacks is null, and an error where it is REQUIRED.
 
-Binary floats are the one inexact source of money: they become the shortest decimal that means the same float, rounded
-half away from zero at the column's scale, as ``ROUND(CAST(x AS BIGNUMERIC), 18)`` would. Texts are exact, so more
-digits than fit are an error, unless the source says that its texts are printed floats.
+A binary float becomes the shortest decimal that means the same float. Money with more digits after the point than its
+column keeps is rounded, and that is told (``rounding``).
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
 import pyarrow as pa
@@ -21,23 +19,23 @@ import pyarrow.compute as pc
 
 from platform_assets.engine.errors import DataError
 from platform_assets.engine.ingestion.convert import json_text, to_arrow
+from platform_assets.engine.ingestion.rounding import SCALES, Roundings
 from platform_assets.engine.schema.arrow import arrow_schema, arrow_type
 from platform_assets.engine.schema.model import Field, FieldType, Mode, Scalar, TableSchema
 
-_WIDE = pa.decimal256(76, 38)
-_MONEY = frozenset({FieldType.NUMERIC, FieldType.BIGNUMERIC})
+_WIDE = pa.decimal256(75, 38)  # one digit less than there are: differences need it
 
 
 @dataclass(frozen=True)
 class Conformer:
     """The mapping of one table. ``columns`` names a column's source column where it differs; ``constants`` fill
-    the standard columns; ``printed_floats`` says that decimal texts are printed binary floats."""
+    the standard columns; ``roundings`` is told of money that had too many digits."""
 
     schema: TableSchema
     constants: Mapping[str, Scalar]
     columns: Mapping[str, str] = field(default_factory=dict)
     ignore: frozenset[str] = frozenset()
-    printed_floats: bool = False
+    roundings: Roundings = field(default_factory=Roundings)
 
     def unknown(self, names: Sequence[str]) -> list[str]:
         """Source columns that nobody takes, in the source's order."""
@@ -63,8 +61,8 @@ class Conformer:
 
     def _convert(self, column: Field, array: pa.Array, where: str) -> pa.Array:
         try:
-            converted = _array(column, array, self.printed_floats)
-        except (pa.ArrowException, ValueError, ArithmeticError) as error:
+            converted = _array(column, array, self.roundings)
+        except (pa.ArrowException, ValueError, ArithmeticError, DataError) as error:
             raise DataError(f"{where}, {column.name}: {error}") from None
         if column.mode is Mode.REQUIRED and converted.null_count:
             bad = converted.is_null().index(True).as_py()
@@ -83,15 +81,15 @@ def _absent(column: Field, count: int, where: str) -> pa.Array:
 # --- Arrays ------------------------------------------------------------------------------------------------------
 
 
-def _array(column: Field, array: pa.Array, printed: bool) -> pa.Array:
+def _array(column: Field, array: pa.Array, roundings: Roundings) -> pa.Array:
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if column.mode is Mode.REPEATED:
-        return _list(column, array, printed)
+        return _list(column, array, roundings)
     if column.type is FieldType.STRUCT:
-        return _struct(column, array, printed)
+        return _struct(column, array, roundings)
     target = arrow_type(column)
     if pa.types.is_null(array.type):
         return pa.nulls(len(array), target)
@@ -99,23 +97,25 @@ def _array(column: Field, array: pa.Array, printed: bool) -> pa.Array:
         return _json(array)
     if array.type == target:
         return array
+    if column.type in SCALES:
+        return _money(column, array, roundings)
     if _is_text(array.type):
-        return _from_text(column, array, printed)
+        return _from_text(column, array, roundings)
     return _CONVERTERS.get(column.type, _plain)(array, target)
 
 
-def _list(column: Field, array: pa.Array, printed: bool) -> pa.Array:
+def _list(column: Field, array: pa.Array, roundings: Roundings) -> pa.Array:
     if not (pa.types.is_list(array.type) or pa.types.is_large_list(array.type)):
         raise ValueError(f"is {array.type}, not a list")
     one = Field(column.name, column.type, Mode.NULLABLE, column.description, column.fields)
     lists = pc.fill_null(array, pa.scalar([], array.type)) if array.null_count else array
-    items = _array(one, lists.flatten(), printed)
+    items = _array(one, lists.flatten(), roundings)
     ends = pc.cumulative_sum(pc.list_value_length(lists).cast(pa.int32()))
     offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
     return pa.ListArray.from_arrays(offsets, items, type=arrow_type(column))
 
 
-def _struct(column: Field, array: pa.Array, printed: bool) -> pa.Array:
+def _struct(column: Field, array: pa.Array, roundings: Roundings) -> pa.Array:
     if not pa.types.is_struct(array.type):
         raise ValueError(f"is {array.type}, not a record")
     places = {array.type.field(i).name.lower(): i for i in range(array.type.num_fields)}
@@ -125,7 +125,7 @@ def _struct(column: Field, array: pa.Array, printed: bool) -> pa.Array:
         loose = Field(child.name, child.type, _loosened(child.mode), child.description, child.fields)
         place = places.get(child.name.lower())
         absent = place is None
-        children.append(_absent(loose, len(array), "") if absent else _array(loose, flat[place], printed))
+        children.append(_absent(loose, len(array), "") if absent else _array(loose, flat[place], roundings))
     return pa.StructArray.from_arrays(children, fields=list(arrow_type(column)), mask=array.is_null())
 
 
@@ -155,7 +155,7 @@ def _plain_json(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date | datetime) else value
 
 
-def _from_text(column: Field, array: pa.Array, printed: bool) -> pa.Array:
+def _from_text(column: Field, array: pa.Array, roundings: Roundings) -> pa.Array:
     """Texts: an empty one is null for every type but STRING; what Arrow cannot read exactly is read one by one."""
     target = arrow_type(column)
     if column.type is FieldType.STRING:
@@ -164,33 +164,29 @@ def _from_text(column: Field, array: pa.Array, printed: bool) -> pa.Array:
     try:
         return texts.cast(target)
     except pa.ArrowException:
-        values = texts.to_pylist()
-    if printed and column.type in _MONEY:
-        return _rounded(values, target)
-    loose = Field(column.name, column.type, Mode.NULLABLE)
-    return to_arrow(loose, values, lambda i: f"value {i}")
+        return _one_by_one(column, texts, roundings)
 
 
-def _rounded(values: Sequence[str | None], target: pa.Decimal128Type) -> pa.Array:
-    quantum = Decimal(1).scaleb(-target.scale)
-    with localcontext(prec=400):
-        return pa.array(
-            [None if v is None else Decimal(v).quantize(quantum, ROUND_HALF_UP) for v in values], target
-        )
+def _one_by_one(column: Field, texts: pa.Array, roundings: Roundings) -> pa.Array:
+    loose = Field(column.name, column.type, Mode.NULLABLE, pii=column.pii)
+    return to_arrow(loose, texts.to_pylist(), lambda i: f"value {i}", roundings)
 
 
-def _money(array: pa.Array, target: pa.DataType) -> pa.Array:
-    if not pa.types.is_floating(array.type):
-        return array.cast(target)
-    texts = array.cast(pa.string())
+def _money(column: Field, array: pa.Array, roundings: Roundings) -> pa.Array:
+    """Exactly where all digits fit, else rounded at once, else (more than 38 digits after the point) one by one."""
+    target = arrow_type(column)
+    texts = _is_text(array.type) or pa.types.is_floating(array.type)
+    given = array.cast(pa.string()) if texts else array
+    given = pc.if_else(pc.equal(given, ""), None, given) if texts else given
     try:
-        return texts.cast(target)
+        return given.cast(target)
     except pa.ArrowException:
-        pass  # more digits than the scale: rounded, wide enough first
+        pass
     try:
-        return pc.round(texts.cast(_WIDE), target.scale, "half_towards_infinity").cast(target)
+        wide = given.cast(_WIDE)
     except pa.ArrowException:
-        return _rounded(texts.to_pylist(), target)
+        return _one_by_one(column, given.cast(pa.string()), roundings)
+    return roundings.array(column.name, wide, target)
 
 
 def _moment(array: pa.Array, target: pa.DataType) -> pa.Array:
@@ -210,7 +206,5 @@ def _plain(array: pa.Array, target: pa.DataType) -> pa.Array:
 
 
 _CONVERTERS: Mapping[FieldType, Callable[[pa.Array, pa.DataType], pa.Array]] = {
-    FieldType.NUMERIC: _money,
-    FieldType.BIGNUMERIC: _money,
     FieldType.TIMESTAMP: _moment,
 }

@@ -2,7 +2,8 @@
 
 Owns what each type accepts. Whole columns go to Arrow at once when their Python types are right; only a column with
 something unusual in it is looked at cell by cell, to convert it exactly or to name the cell.
-Refuses what would change a value: rounding, overflow, a fraction for INT64, NaN, text that is not a number.
+Refuses what would change a value: overflow, a fraction for INT64, NaN, text that is not a number. Only money may be
+rounded, and that is told (``rounding``).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from platform_assets.engine.errors import DataError
+from platform_assets.engine.ingestion.rounding import SCALES, Roundings
 from platform_assets.engine.schema.arrow import arrow_type
 from platform_assets.engine.schema.model import Field, FieldType, Mode
 
@@ -35,20 +37,22 @@ _MAX_EXPONENT = 400  # a number like 1e999999999 must not become a gigabyte of d
 json_text = msgspec.json.Encoder(decimal_format="number", order="deterministic").encode
 
 
-def to_arrow(field: Field, values: Sequence[Any], locate: Locate) -> pa.Array:
-    """One column. ``locate(i)`` says in words where value ``i`` stands.
+def to_arrow(field: Field, values: Sequence[Any], locate: Locate, roundings: Roundings) -> pa.Array:
+    """One column. ``locate(i)`` says in words where value ``i`` stands. Money with too many digits after the point is
+    rounded into ``roundings``.
 
-    DataError: a value that the type cannot hold exactly, or null where the field is REQUIRED.
+    DataError: another value that the type cannot hold exactly, or null where the field is REQUIRED.
     """
     if field.mode is Mode.REPEATED:
-        return _repeated(field, values, locate)
-    array = _struct(field, values, locate) if field.type is FieldType.STRUCT else _leaf(field, values, locate)
+        return _repeated(field, values, locate, roundings)
+    convert = _struct if field.type is FieldType.STRUCT else _leaf
+    array = convert(field, values, locate, roundings)
     if field.mode is Mode.REQUIRED and array.null_count:
         raise DataError(f"{locate(array.is_null().index(True).as_py())}: missing or null, but REQUIRED")
     return array
 
 
-def _leaf(field: Field, values: Sequence[Any], locate: Locate) -> pa.Array:
+def _leaf(field: Field, values: Sequence[Any], locate: Locate, roundings: Roundings) -> pa.Array:
     kind, target = _KINDS[field.type], arrow_type(field)
     types = set(map(type, values))
     types.discard(_NONE)
@@ -59,14 +63,16 @@ def _leaf(field: Field, values: Sequence[Any], locate: Locate) -> pa.Array:
             return kind.whole(values, target)
         except (pa.ArrowException, OverflowError, ValueError):
             pass  # the cells say which one it is
-    return pa.array(_cells(field, kind, values, locate), target)
+    scale = SCALES.get(field.type)
+    cell = kind.cell if scale is None else _money(field.name, scale, roundings)
+    return pa.array(_cells(field, cell, values, locate), target)
 
 
-def _cells(field: Field, kind: _Kind, values: Sequence[Any], locate: Locate) -> list[Any]:
+def _cells(field: Field, cell: Callable[[Any], Any], values: Sequence[Any], locate: Locate) -> list[Any]:
     cells = []
     for i, value in enumerate(values):
         try:
-            cells.append(None if value is None else kind.cell(value))
+            cells.append(None if value is None else cell(value))
         except (ValueError, ArithmeticError, OverflowError) as error:
             reason = str(error) if type(error) is ValueError else f"not a {field.type}"
             raise DataError(f"{locate(i)}: {_show(field, value)} {reason}") from None
@@ -83,34 +89,33 @@ def _show(field: Field, value: Any) -> str:
 # --- Nested -------------------------------------------------------------------------------------------
 
 
-def _struct(field: Field, values: Sequence[Any], locate: Locate) -> pa.Array:
+def _struct(field: Field, values: Sequence[Any], locate: Locate, roundings: Roundings) -> pa.Array:
     _demand(dict, "an object", field, values, locate)
     children = [
-        to_arrow(f, [v.get(f.name) if v else None for v in values], _below(locate, f.name))
+        to_arrow(f, [v.get(f.name) if v else None for v in values], _below(locate, f.name), roundings)
         if f.mode is not Mode.REQUIRED
-        else _required_child(f, values, locate)
+        else _required_child(f, values, locate, roundings)
         for f in field.fields
     ]
     mask = pa.array([v is None for v in values], pa.bool_())
     return pa.StructArray.from_arrays(children, fields=list(arrow_type(field)), mask=mask)
 
 
-def _required_child(field: Field, values: Sequence[Any], locate: Locate) -> pa.Array:
+def _required_child(field: Field, values: Sequence[Any], locate: Locate, roundings: Roundings) -> pa.Array:
     """REQUIRED inside a struct binds only where the struct itself is there."""
     present = [i for i, v in enumerate(values) if v is not None]
-    child = to_arrow(
-        field, [values[i].get(field.name) for i in present], lambda i: f"{locate(present[i])}.{field.name}"
-    )
+    there = [values[i].get(field.name) for i in present]
+    child = to_arrow(field, there, lambda i: f"{locate(present[i])}.{field.name}", roundings)
     places = {i: n for n, i in enumerate(present)}
     return child.take(pa.array([places.get(i) for i in range(len(values))], pa.int64()))
 
 
-def _repeated(field: Field, values: Sequence[Any], locate: Locate) -> pa.Array:
+def _repeated(field: Field, values: Sequence[Any], locate: Locate, roundings: Roundings) -> pa.Array:
     _demand(list, "a list", field, values, locate)
     flat = [item for value in values if value for item in value]
     owners = [(i, k) for i, value in enumerate(values) if value for k in range(len(value))]
     one = Field(field.name, field.type, Mode.REQUIRED, field.description, field.fields, field.pii)
-    items = to_arrow(one, flat, lambda n: f"{locate(owners[n][0])}[{owners[n][1]}]")
+    items = to_arrow(one, flat, lambda n: f"{locate(owners[n][0])}[{owners[n][1]}]", roundings)
     offsets = [0]
     for value in values:
         offsets.append(offsets[-1] + len(value or ()))
@@ -195,23 +200,16 @@ def _number(value: Any) -> Decimal:
     return number
 
 
-def _decimal(scale: int) -> Callable[[Any], Decimal]:
+def _money(column: str, scale: int, roundings: Roundings) -> Callable[[Any], Decimal]:
     def cell(value: Any) -> Decimal:
         number = _number(value)
-        if number and number.adjusted() >= 38 - scale:
+        # Looked at first: 1E+999999999 must not become a gigabyte of digits.
+        kept = number if number.adjusted() >= 38 - scale else roundings.decimal(column, number, scale)
+        if kept and kept.adjusted() >= 38 - scale:
             raise ValueError(f"has more than {38 - scale} digits before the point")
-        if number and _places(number) > scale:
-            raise ValueError(f"has more than {scale} digits after the point and is not rounded")
-        return number if number else Decimal(0)
+        return kept or Decimal(0)
 
     return cell
-
-
-def _places(number: Decimal) -> int:
-    """Digits after the point that matter. ``normalize`` would round to 28 digits."""
-    _, digits, exponent = number.as_tuple()
-    zeros = next(n for n, digit in enumerate(reversed(digits)) if digit)
-    return -(int(exponent) + zeros)
 
 
 def _float(value: Any) -> float:
@@ -301,8 +299,8 @@ _KINDS: dict[FieldType, _Kind] = {
     FieldType.STRING: _Kind(frozenset({str}), _direct, _string),
     FieldType.INT64: _Kind(frozenset({int}), _direct, _integer),
     FieldType.FLOAT64: _Kind(frozenset(), _direct, _float),
-    FieldType.NUMERIC: _Kind(frozenset({Decimal, int}), _decimals, _decimal(9)),
-    FieldType.BIGNUMERIC: _Kind(frozenset({Decimal, int}), _decimals, _decimal(18)),
+    FieldType.NUMERIC: _Kind(frozenset({Decimal, int}), _decimals, _number),
+    FieldType.BIGNUMERIC: _Kind(frozenset({Decimal, int}), _decimals, _number),
     FieldType.BOOL: _Kind(frozenset({bool}), _direct, _bool),
     FieldType.TIMESTAMP: _Kind(frozenset({int, str}), _moments, _timestamp),
     FieldType.DATE: _Kind(frozenset({str}), _via_text, _date),

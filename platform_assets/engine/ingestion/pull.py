@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from platform_assets.engine.ingestion.http import HttpRequest, HttpResponse, HttpSource
 from platform_assets.engine.ingestion.pagination import Page, Paginator
 from platform_assets.engine.ingestion.plan import first_request
+from platform_assets.engine.ingestion.rounding import Roundings
 from platform_assets.engine.ingestion.spec import ProviderSpec, RestSource
 from platform_assets.engine.schema.model import Scalar, TableSchema
 
@@ -50,12 +51,14 @@ class StandardValues:
 @dataclass
 class PullStats:
     """Counts so far. ``unknown_fields``: records in which a field stood that no column takes.
+    ``roundings``: money that had more digits than its column.
     ``empty_confirmed``: the pull ended, and the source itself said that there is nothing."""
 
     requests: int = 0
     records: int = 0
     bytes: int = 0
     unknown_fields: Counter[str] = field(default_factory=Counter)
+    roundings: Roundings = field(default_factory=Roundings)
     complete: bool = False
 
     @property
@@ -81,7 +84,7 @@ def pull(
     from platform_assets.engine.ingestion.records import Decoder
 
     stats = PullStats() if stats is None else stats
-    decoder = Decoder(source, schema, standard.columns())
+    decoder = Decoder(source, schema, standard.columns(), stats.roundings)
     paginator = Paginator(source.pagination, source.max_pages)
     request: HttpRequest | None = paginator.first(first_request(source, provider, variables))
     while request is not None:

@@ -22,6 +22,7 @@ from platform_assets.engine.errors import ConfigError, DataError
 from platform_assets.engine.ingestion.convert import json_text, to_arrow
 from platform_assets.engine.ingestion.decoders import decoder
 from platform_assets.engine.ingestion.paths import parse_path, path_problems, relative
+from platform_assets.engine.ingestion.rounding import Roundings
 from platform_assets.engine.ingestion.spec import RestSource
 from platform_assets.engine.schema.arrow import arrow_schema
 from platform_assets.engine.schema.model import Field, FieldType, Scalar, TableSchema
@@ -61,12 +62,20 @@ class _Column:
 
 
 class Decoder:
-    """The mapping of one step, compiled once. ``constants`` fill the standard columns that the schema declares."""
+    """The mapping of one step, compiled once. ``constants`` fill the standard columns that the schema declares;
+    ``roundings`` is told of money that had too many digits."""
 
-    def __init__(self, source: RestSource, schema: TableSchema, constants: Mapping[str, Scalar]) -> None:
+    def __init__(
+        self,
+        source: RestSource,
+        schema: TableSchema,
+        constants: Mapping[str, Scalar],
+        roundings: Roundings | None = None,
+    ) -> None:
         problems = path_problems(source.records_path, source.columns, source.ignore)
         if problems:
             raise ConfigError("; ".join(problems))
+        self.roundings = Roundings() if roundings is None else roundings
         self._path = parse_path(source.records_path)
         self._depth = len(self._path.levels) + bool(self._path.tail or not self._path.levels)
         self._json = msgspec.json.Decoder(float_hook=Decimal)
@@ -146,7 +155,7 @@ class Decoder:
         place = f"{values.where}, {'element' if enclosing else 'record'}"
         shown = ".".join(column.keys) or "."
         found = values.at(column.level, column.keys)
-        array = to_arrow(column.field, found, lambda i: f"{place} {i}, {shown}")
+        array = to_arrow(column.field, found, lambda i: f"{place} {i}, {shown}", self.roundings)
         return array.take(values.owners(column.level)) if enclosing else array
 
     # --- Fields nobody mapped ---

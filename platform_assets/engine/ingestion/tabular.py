@@ -53,7 +53,7 @@ def pull_columns(
         standard.columns(),
         getattr(source, "columns", {}),
         frozenset(getattr(source, "ignore", ())),
-        printed_floats=isinstance(source, ObjectStoreSource),
+        roundings=stats.roundings,
     )
     for batch in _open(source, query, openers, variables):
         converted = conformer.batch(batch, f"{source.type} source, row {stats.records}")

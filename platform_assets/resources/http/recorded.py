@@ -21,6 +21,7 @@ from platform_assets.engine.spec import Spec
 from platform_assets.ports import Secret
 from platform_assets.resources.http.live import LiveHttp
 from platform_assets.resources.http.live import Settings as LiveSettings
+from platform_assets.resources.local_files import translated
 
 _KEPT_HEADERS = ("content-type", "link", "retry-after")
 
@@ -99,10 +100,11 @@ class Replay:
         """NotFoundError says which request has no recording; DataError where a recording is damaged."""
         place = self._folder / f"{_name(request)}.json"
         try:
-            about = json.loads(place.read_text(encoding="utf-8"))
-            body = place.with_suffix(".body").read_bytes()
+            with translated(f"recording {place}"):
+                text, body = place.read_bytes(), place.with_suffix(".body").read_bytes()
+            about = json.loads(text)
             return HttpResponse(about["status"], about["headers"], body, about["url"])
-        except FileNotFoundError:
+        except NotFoundError:
             described = json.dumps(_described(request), ensure_ascii=False)
             raise NotFoundError(f"not recorded in {self._folder}: {described}") from None
         except (ValueError, KeyError, TypeError) as error:

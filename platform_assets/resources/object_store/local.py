@@ -50,8 +50,8 @@ class LocalObjectStore:
         self, key: str, data: bytes | Iterable[bytes], *, if_absent: bool = False, if_match: str | None = None
     ) -> str:
         path = self._path(key)
-        self._sweep_once()
         with translated(f"object {key!r}"):
+            self._sweep_once()
             temporary = write_temporary(self._private / "tmp", [data] if isinstance(data, bytes) else data)
             try:
                 return self._publish(temporary, path, key, if_absent, if_match)

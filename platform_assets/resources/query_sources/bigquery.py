@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -18,6 +20,7 @@ from platform_assets.engine.spec import Spec
 from platform_assets.engine.sql.model import BoundSql
 from platform_assets.ports import QuerySource, Secret
 from platform_assets.resources.google_errors import translated
+from platform_assets.resources.retrying import retried
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,6 +39,9 @@ class BigQuerySourcesSettings(Spec):
     location: str | None = None
     endpoint: str | None = None
     timeout_seconds: Annotated[float, Field(gt=0, le=21_600)] = 600.0
+    request_timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 5
+    backoff_seconds: Annotated[float, Field(ge=0)] = 1.0
     page_rows: Annotated[int, Field(ge=1, le=100_000)] = 50_000
 
 
@@ -74,11 +80,7 @@ class BigQueryQuerySource:
             use_legacy_sql=False,
             labels={"platform": "ingest"},
         )
-        with translated("source query"):
-            rows = self._client.query(query.sql, job_config=config).result(
-                timeout=self._settings.timeout_seconds, page_size=self._settings.page_rows
-            )
-            yield from rows.to_arrow_iterable()
+        yield from self._retried("source query", partial(self._rows, query.sql, config)).to_arrow_iterable()
 
     def present(self, project: str, dataset: str, tables: Sequence[str]) -> frozenset[str]:
         """One look into the dataset's INFORMATION_SCHEMA, however many tables."""
@@ -97,11 +99,8 @@ class BigQueryQuerySource:
             " WHERE table_name IN UNNEST(@tables)"
         )
         try:
-            with translated(f"tables of {project}.{dataset}"):
-                rows = self._client.query(sql, job_config=config).result(
-                    timeout=self._settings.timeout_seconds
-                )
-                return frozenset(row.table_name for row in rows)
+            rows = self._retried(f"tables of {project}.{dataset}", partial(self._rows, sql, config))
+            return frozenset(row.table_name for row in rows)
         except NotFoundError:
             return frozenset()
 
@@ -111,8 +110,38 @@ class BigQueryQuerySource:
         config = bigquery.QueryJobConfig(
             query_parameters=_parameters(query), dry_run=True, use_query_cache=False, use_legacy_sql=False
         )
-        with translated("dry run of a source query"):
-            return int(self._client.query(query.sql, job_config=config).total_bytes_processed or 0)
+        job = self._retried("dry run of a source query", partial(self._start, query.sql, config))
+        return int(job.total_bytes_processed or 0)
+
+    def _rows(self, sql: str, config: Any) -> Any:
+        never: Any = None
+        return self._start(sql, config).result(
+            page_size=self._settings.page_rows,
+            timeout=self._settings.timeout_seconds,
+            retry=never,
+            job_retry=None,
+        )
+
+    def _start(self, sql: str, config: Any) -> Any:
+        # None instead of the client's own retries, which go on for ten minutes and more.
+        never: Any = None
+        timeout = self._settings.request_timeout_seconds
+        return self._client.query(sql, job_config=config, retry=never, job_retry=None, timeout=timeout)
+
+    def _retried(self, what: str, call: Callable[[], Any]) -> Any:
+        """A query changes nothing, so it is simply asked again."""
+
+        def once() -> Any:
+            with translated(what):
+                return call()
+
+        settings = self._settings
+        return retried(
+            once,
+            attempts=settings.max_attempts,
+            backoff_seconds=settings.backoff_seconds,
+            sleep=time.sleep,
+        )
 
 
 def _client(

@@ -302,18 +302,32 @@ def _converted(column: pa.Array, target: pa.Field, table: object) -> pa.Array:
 
 
 def result_table(found: pa.Table, schema: TableSchema) -> pa.Table:
-    """A query's answer in the types of ``engine.schema.arrow``: BIGNUMERIC comes with 76 digits and must fit 38."""
+    """A query's answer in the types of ``engine.schema.arrow``. Products and quotients of BIGNUMERIC come with up to 38
+    digits after the point; they are rounded to 18, half away from zero, as DuckDB computes them
+    (``engine.sql.dialect``). DataError for more than 20 digits before it."""
     import pyarrow as pa
 
     target = arrow_schema(schema)
     columns = [
         pa.chunked_array(
-            [_converted(_plain(chunk), field, "query") for chunk in found.column(index).chunks],
+            [
+                _converted(_shortened(_plain(chunk), field), field, "query")
+                for chunk in found.column(index).chunks
+            ],
             type=field.type,
         )
         for index, field in enumerate(target)
     ]
     return pa.Table.from_arrays(columns, schema=target)
+
+
+def _shortened(column: pa.Array, target: pa.Field) -> pa.Array:
+    import pyarrow.compute as pc
+    from pyarrow import types as t
+
+    if not (t.is_decimal256(column.type) and t.is_decimal128(target.type)):
+        return column
+    return pc.round(column, target.type.scale, "half_towards_infinity")
 
 
 def _plain(column: pa.Array) -> pa.Array:

@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime
 
 from platform_assets.engine.errors import ConfigError, RejectedError
 from platform_assets.engine.names import IDENTIFIER_PATTERN
+from platform_assets.engine.schema.arrow import BIGNUMERIC_SCALE
 from platform_assets.engine.schema.model import (
     Field,
     FieldType,
@@ -269,8 +270,9 @@ def insert_query(
     digits_of_floats: int | None = None,
 ) -> BoundSql:
     """Rows of a query, by column name. RejectedError names every column that the table does not have or whose type
-    does not fit; a value that would lose digits stops the statement. ``digits_of_floats``: FLOAT64 becomes a
-    decimal, rounded to so many digits after the point.
+    does not fit; a NUMERIC that would lose digits stops the statement. BIGNUMERIC, which products and quotients give
+    up to 38 digits after the point, is rounded to 18 as DuckDB computes them: half away from zero.
+    ``digits_of_floats``: FLOAT64 becomes a decimal, rounded to so many digits after the point.
 
     The line ends keep a trailing comment of the query to itself.
     """
@@ -325,6 +327,8 @@ def _is_untyped(given: Field) -> bool:
 
 def _assigned(given: Field, wanted: Field, digits: int | None) -> str:
     name, kind = quoted(given.name), column_type(wanted)
+    if given.type is wanted.type is FieldType.BIGNUMERIC and given.mode is not Mode.REPEATED:
+        return f"ROUND({name}, {BIGNUMERIC_SCALE})"
     if _fits(given, wanted):
         return name
     if digits is not None and _is_rounded(given, wanted):

@@ -58,11 +58,26 @@ def test_results_have_the_platforms_types_also_without_rows(
     assert (found.num_rows, found.schema.types) == (0, wanted)
 
 
-def test_a_number_beyond_38_digits_is_never_rounded(
-    warehouse: BigQueryWarehouse, proxy: HttpProxy, tenant: str
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ("0.1234567890123456785", "0.123456789012345679"),
+        ("-0.00000000000000000050000000000000000000", "-0.000000000000000001"),
+        ("99999999999999999999.4", "99999999999999999999.4"),
+    ],
+)
+def test_a_quotients_digits_beyond_18_are_rounded_as_on_duckdb_fake(
+    warehouse: BigQueryWarehouse, proxy: HttpProxy, tenant: str, answer: str, found: str
 ) -> None:
     """The emulator has no such number, so BigQuery's answer is given here."""
-    proxy.fail("POST", QUERIES, 200, _answer("BIGNUMERIC", "0.1234567890123456789"))
+    proxy.fail("POST", QUERIES, 200, _answer("BIGNUMERIC", answer))
+    assert warehouse.query(tenant, BoundSql("SELECT x FROM y")).to_pylist() == [{"x": Decimal(found)}]
+
+
+def test_a_number_beyond_20_digits_before_the_point_is_refused_fake(
+    warehouse: BigQueryWarehouse, proxy: HttpProxy, tenant: str
+) -> None:
+    proxy.fail("POST", QUERIES, 200, _answer("BIGNUMERIC", "100000000000000000000"))
     with pytest.raises(DataError, match="column x"):
         warehouse.query(tenant, BoundSql("SELECT x FROM y"))
 

@@ -157,6 +157,7 @@ def schema(**types: FieldType) -> TableSchema:
     [
         (FieldType.INT64, FieldType.INT64, "`x`"),
         (FieldType.INT64, FieldType.BIGNUMERIC, "`x`"),
+        (FieldType.BIGNUMERIC, FieldType.BIGNUMERIC, "ROUND(`x`, 18)"),
         (FieldType.NUMERIC, FieldType.FLOAT64, "`x`"),
         (FieldType.DATE, FieldType.DATETIME, "`x`"),
         (
