@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from platform_assets.commands.conformance import conformance
+from platform_assets.commands.events import events
 from platform_assets.commands.expression import expression
 from platform_assets.commands.inbox import inbox
 from platform_assets.commands.quality import dq
@@ -272,6 +273,7 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
 
 main.add_command(conformance)
 main.add_command(dq)
+main.add_command(events)
 main.add_command(expression)
 main.add_command(inbox)
 

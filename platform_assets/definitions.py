@@ -8,6 +8,7 @@ import dagster as dg
 from platform_assets.assets.automation import pipeline_jobs, pipeline_schedules
 from platform_assets.assets.cdc import build_cdc
 from platform_assets.assets.dead_runs import dead_run_sensors
+from platform_assets.assets.events import build_events
 from platform_assets.assets.graph import build_nodes
 from platform_assets.assets.inbox.definitions import build_inbox
 from platform_assets.assets.keys import tenant_day_partitions
@@ -35,6 +36,7 @@ nodes = build_nodes(configuration.pipelines)
 jobs = pipeline_jobs(configuration.pipelines, nodes)
 metrics = build_metrics(configuration.metrics, deployment)
 cdc = build_cdc(configuration.monitors, tenants, start, deployment)
+events = build_events(configuration.events, deployment, tuple(sorted(tenants)), start)
 running = deployment.schedules_enabled
 told = Told(
     configuration.notifications,
@@ -47,7 +49,7 @@ told = Told(
 defs = dg.Definitions.merge(
     build_notifications(told),
     build_inbox(
-        [*metrics.sources, *cdc.sources],
+        [*metrics.sources, *cdc.sources, *events.sources],
         deployment.inbox,
         sensors_enabled=running,
         schedules_enabled=running,
@@ -65,9 +67,14 @@ defs = dg.Definitions.merge(
             ),
             *metrics.assets,
             *cdc.assets,
+            *events.assets,
         ],
+        asset_checks=events.checks,
         jobs=list(jobs.values()),
-        schedules=pipeline_schedules(configuration.pipelines, jobs, tenants, start, running),
+        schedules=[
+            *pipeline_schedules(configuration.pipelines, jobs, tenants, start, running),
+            *events.schedules,
+        ],
         sensors=[
             *dead_run_sensors(configuration.metadata_tables["pipeline_runs"], sorted(tenants)),
             *metrics.sensors,

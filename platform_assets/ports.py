@@ -30,13 +30,17 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class SliceWrite:
     """Publish ``staging`` into ``target``. ``replace`` deletes ``slice`` first; ``merge`` upserts by ``keys``;
-    ``append`` inserts only rows whose ``keys`` (the idempotency key) are not there yet."""
+    ``append`` inserts only rows whose ``keys`` (the idempotency key) are not there yet.
+
+    ``newest_by``: a merge leaves a row as it is unless the staged one is greater in these columns (the first that
+    differs counts; they are never NULL), so that what comes late or again changes nothing."""
 
     target: TableSpec
     staging: TableName
     mode: Literal["replace", "merge", "append"]
     slice: Slice
     keys: tuple[str, ...] = ()
+    newest_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

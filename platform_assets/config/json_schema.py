@@ -14,6 +14,7 @@ from typing import Any
 from platform_assets.engine.cdc.spec import MonitorSpec
 from platform_assets.engine.deployment import DeploymentSpec
 from platform_assets.engine.errors import Problem
+from platform_assets.engine.events.spec import EventSpec
 from platform_assets.engine.ingestion.spec import PipelineSpec, ProviderSpec
 from platform_assets.engine.metrics.spec import MetricSpec
 from platform_assets.engine.notifications.spec import NotificationsSpec
@@ -25,6 +26,7 @@ MODELS: Mapping[str, type[Spec]] = {
     "cdc": MonitorSpec,
     "deployment": DeploymentSpec,
     "dq": DqFile,
+    "event": EventSpec,
     "metric": MetricSpec,
     "notifications": NotificationsSpec,
     "pipeline": PipelineSpec,

@@ -1,4 +1,4 @@
-"""The order of reading: deployment, providers, tenants, metadata tables, metrics, CDC monitors, pipelines; then all
+"""The order of reading: deployment, providers, tenants, metadata tables, metrics, monitors, events, pipelines; then all
 against all."""
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from platform_assets.config import checks, needs, suites
 from platform_assets.config.cdc import dataset_problems, read_monitor, shared_cdc_problems
 from platform_assets.config.document import Document, read_document
 from platform_assets.config.draft import Draft, raw_tables
+from platform_assets.config.events import event_problems, owner_problems, shared_tables
 from platform_assets.config.metadata import metadata_tables
 from platform_assets.config.metrics import metric_problems, shared_problems
 from platform_assets.config.notifications import NotificationReader
@@ -32,6 +33,7 @@ from platform_assets.engine.cdc.monitor import Monitor
 from platform_assets.engine.cdc.spec import MonitorSpec
 from platform_assets.engine.deployment import DeploymentSpec
 from platform_assets.engine.errors import ConfigError, Problem
+from platform_assets.engine.events.spec import EventSpec
 from platform_assets.engine.ingestion.spec import ProviderSpec
 from platform_assets.engine.metrics.spec import MetricSpec
 from platform_assets.engine.names import TableName
@@ -98,6 +100,7 @@ class _Reading:
     metrics: dict[str, tuple[Document, MetricSpec]] = field(default_factory=dict)
     notifications: Notifications = field(default_factory=lambda: NOBODY_TOLD)
     monitors: dict[str, tuple[Document, Monitor]] = field(default_factory=dict)
+    events: dict[str, tuple[Document, EventSpec]] = field(default_factory=dict)
     owners: dict[TableName, checks.Owner] = field(default_factory=dict)
     suites: suites.Suites = field(default_factory=dict)
     reads: needs.Reads = field(default_factory=dict)
@@ -120,6 +123,10 @@ class _Reading:
         if spec and spec.partitions.first_day(today) >= today:
             reason = "starts today or later: there is no complete day to run"
             self.problems.append(document.problem(("partitions", "start_date"), reason))
+        if spec:
+            self.problems += owner_problems(
+                document, spec, {p.stem for p in (self.root / "tenants").glob("*.yml")}
+            )
         return spec
 
     def all(self) -> None:
@@ -134,6 +141,7 @@ class _Reading:
         self.known_tables |= {str(table.name) for table in self.metadata.values()}
         self._read_metrics()
         self._read_monitors()
+        self._read_events()
         self._read_pipelines()
         self._cross_check()
 
@@ -176,6 +184,17 @@ class _Reading:
                 if monitor:
                     self.monitors[path.stem] = (document, monitor)
         self.problems += shared_cdc_problems(self.root, self.monitors, self.tenants)
+
+    def _read_events(self) -> None:
+        for path in yaml_files(self.root, "events", self.problems):
+            document = self._plain_document(path)
+            spec = document and self._spec(EventSpec, document, path, "event_type", strict=False)
+            if document and spec:
+                wrong = event_problems(document, spec)
+                self.problems += wrong
+                if not wrong:
+                    self.events[path.stem] = (document, spec)
+        self.problems += shared_tables(self.events)
 
     def _read_pipelines(self) -> None:
         for folder in pipeline_folders(self.root, frozenset(self.known_tenants), self.problems):
@@ -228,6 +247,7 @@ class _Reading:
             MappingProxyType({code: spec for code, (_, spec) in sorted(self.metrics.items())}),
             self.notifications,
             MappingProxyType({name: found for name, (_, found) in sorted(self.monitors.items())}),
+            MappingProxyType({name: spec for name, (_, spec) in sorted(self.events.items())}),
         )
 
     # --- One file -----------------------------------------------------------------------------------------------

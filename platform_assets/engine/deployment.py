@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from platform_assets.engine.cdc.settings import CdcSettings
+from platform_assets.engine.events.settings import EventSettings
 from platform_assets.engine.inbox.spec import InboxSpec
 from platform_assets.engine.ingestion.spec import Identifier
 from platform_assets.engine.metrics.settings import MetricSettings
@@ -76,6 +77,7 @@ class DeploymentSpec(Spec):
     inbox: InboxSpec = InboxSpec()
     metrics: MetricSettings = MetricSettings()
     cdc: CdcSettings = CdcSettings()
+    events: EventSettings = EventSettings()
 
     def resources(self) -> dict[str, AdapterSpec]:
         """The ports that have exactly one adapter, by port name."""

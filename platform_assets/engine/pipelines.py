@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platform_assets.engine.deployment import DeploymentSpec
+from platform_assets.engine.events.spec import EventSpec
 from platform_assets.engine.ingestion.spec import PipelineSpec, ProviderSpec, Step
 from platform_assets.engine.metrics.spec import MetricSpec
 from platform_assets.engine.names import TableName
@@ -72,6 +73,7 @@ class Configuration:
     ``metadata_tables``: table name (``pipeline_runs``) → spec of ``metadata.pipeline_runs``.
     ``metrics``: the declared metrics, by metric code. ``notifications``: who is told what, by tenant.
     ``monitors``: the CDC monitors, by name.
+    ``events``: the declared event types, by name.
     """
 
     root: Path
@@ -84,6 +86,7 @@ class Configuration:
     metrics: Mapping[str, MetricSpec] = field(default_factory=dict)
     notifications: Notifications = field(default_factory=lambda: NOBODY_TOLD)
     monitors: Mapping[str, Monitor] = field(default_factory=dict)
+    events: Mapping[str, EventSpec] = field(default_factory=dict)
 
     def tenant_pipelines(self, tenant: str) -> tuple[Pipeline, ...]:
         """The pipelines that run for a tenant, by id."""

@@ -519,6 +519,23 @@ def test_merge_updates_and_inserts_by_key(warehouse: Warehouse) -> None:
         assert warehouse.publish(TENANT, keyed(staging, "merge")).rows_inserted == 0
 
 
+def test_a_merge_by_the_newest_leaves_what_is_as_new(warehouse: Warehouse) -> None:
+    put(warehouse, [row(1, amount="1"), row(2, amount="2"), row(3, amount="3")])
+    older, same, newer = (
+        row(1, amount="9", pipeline="before costs", day=NEXT),
+        row(2, amount="2"),
+        row(3, amount="3.5", day=NEXT),
+    )
+    staging = stage(warehouse, [older, same, newer])
+    write = replace(keyed(staging, "merge"), newest_by=("pipeline", "amount"))
+    expected = [("line-1", D(1), DAY), ("line-2", D(2), DAY), ("line-3", D("3.5"), NEXT)]
+    for updated in (1, 0):
+        done = warehouse.publish(TENANT, write)
+        assert (done.rows_inserted, done.rows_updated) == (0, updated)
+        found = select(warehouse, "SELECT id, amount, run_date FROM raw_openai.costs ORDER BY id")
+        assert [(r["id"], r["amount"], r["run_date"]) for r in found] == expected
+
+
 def test_append_inserts_each_key_once(warehouse: Warehouse) -> None:
     put(warehouse, [row(1, amount="1")])
     staging = stage(warehouse, [row(1, amount="99"), row(2)])

@@ -128,7 +128,8 @@ class Inbox:
     def read(self, part: Part) -> list[StoredMessage]:
         """The messages of a part; only their bytes are read."""
         key = self._batch_key(part.batch)
-        return decode_part(self.store.get_range(key, part.offset, part.length), f"{key}@{part.offset}")
+        data = self.store.get_range(key, part.offset, part.length)
+        return decode_part(data, f"{key}@{part.offset}", part.batch)
 
     def settle(
         self, partition: str, parts: Sequence[Part], between: Callable[[], None] = lambda: None

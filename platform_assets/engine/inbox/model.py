@@ -22,7 +22,8 @@ from platform_assets.engine.errors import DataError
 @dataclass(frozen=True)
 class StoredMessage:
     """One message as it was received. ``id`` is the idempotency key of its effect; ``order`` sorts messages of one
-    partition where the consumer needs an order. ``delivery`` tells a replayed dead letter from its first life."""
+    partition where the consumer needs an order. ``delivery`` tells a replayed dead letter from its first life.
+    ``batch``: the stored batch it was read from; a message stays in the batch it first came with."""
 
     id: str
     body: bytes
@@ -31,6 +32,7 @@ class StoredMessage:
     ordering_key: str | None = None
     order: str = ""
     delivery: str = ""
+    batch: str = field(default="", compare=False)
 
     @property
     def key(self) -> str:
@@ -140,19 +142,26 @@ def _encode(message: StoredMessage) -> bytes:
     return _encoder.encode(line) + b"\n"
 
 
-def decode_part(data: bytes, where: str) -> list[StoredMessage]:
+def decode_part(data: bytes, where: str, batch: str = "") -> list[StoredMessage]:
     """The messages of one part. DataError names the object and line where the bytes are not what was written."""
-    return [_decode(line, f"{where} line {number}") for number, line in enumerate(data.splitlines(), 1)]
+    return [_decode(line, f"{where} line {n}", batch) for n, line in enumerate(data.splitlines(), 1)]
 
 
-def _decode(line: bytes, where: str) -> StoredMessage:
+def _decode(line: bytes, where: str, batch: str = "") -> StoredMessage:
     try:
         found = _decoder.decode(line)
     except msgspec.MsgspecError as error:
         raise DataError(f"{where}: not a stored message: {error}") from None
     body = found.text.encode() if found.text is not None else base64.b64decode(found.base64 or "")
     return StoredMessage(
-        found.id, body, found.attributes, found.published_at, found.ordering_key, found.order, found.delivery
+        found.id,
+        body,
+        found.attributes,
+        found.published_at,
+        found.ordering_key,
+        found.order,
+        found.delivery,
+        batch,
     )
 
 

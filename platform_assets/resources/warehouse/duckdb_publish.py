@@ -32,7 +32,7 @@ def publish(connection: Connection, target: TableName, staging: TableName, write
     if write.mode == "replace":
         return _replace(move, target, write.slice)
     _require_keys(move, target, write)
-    return _merge(move, write.keys) if write.mode == "merge" else _append(move, write.keys)
+    return _merge(move, write) if write.mode == "merge" else _append(move, write.keys)
 
 
 class _Move:
@@ -69,11 +69,12 @@ def _replace(move: _Move, target: TableName, rows: Slice) -> WriteResult:
     return WriteResult(inserted, deleted)
 
 
-def _merge(move: _Move, keys: Sequence[str]) -> WriteResult:
+def _merge(move: _Move, write: SliceWrite) -> WriteResult:
     sets = ", ".join(f"{identifier(n)} = s.{identifier(n)}" for n in move.names)
+    newer = f" AND {_newer(write.newest_by)}" if write.newest_by else ""
     found = move.connection.execute(
-        f"MERGE INTO {move.target} AS t USING {move.staging} AS s ON {_same(keys)} "
-        f"WHEN MATCHED THEN UPDATE SET {sets} "
+        f"MERGE INTO {move.target} AS t USING {move.staging} AS s ON {_same(write.keys)} "
+        f"WHEN MATCHED{newer} THEN UPDATE SET {sets} "
         f"WHEN NOT MATCHED THEN INSERT ({move.columns}) VALUES ({_staged(move)}) RETURNING merge_action"
     ).fetchall()
     updated = sum(action == "UPDATE" for (action,) in found)
@@ -90,6 +91,11 @@ def _append(move: _Move, keys: Sequence[str]) -> WriteResult:
 
 def _same(keys: Sequence[str]) -> str:
     return " AND ".join(f"t.{identifier(k)} = s.{identifier(k)}" for k in keys)
+
+
+def _newer(columns: Sequence[str]) -> str:
+    staged, there = ([f"{side}.{identifier(c)}" for c in columns] for side in "st")
+    return f"({', '.join(staged)}) > ({', '.join(there)})"
 
 
 def _staged(move: _Move) -> str:

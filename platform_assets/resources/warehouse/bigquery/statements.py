@@ -184,7 +184,8 @@ def _unit(spec: TableSpec, prefix: str = "") -> str:
 
 
 def merge_rows(target: str, staging: str, write: SliceWrite, staged: Staged) -> BoundSql:
-    """``merge`` updates rows whose keys are there and inserts the others; ``append`` only inserts."""
+    """``merge`` updates rows whose keys are there (with ``newest_by``, older ones) and inserts the others; ``append``
+    only inserts."""
     spec, keys = write.target, {key.lower() for key in write.keys}
     columns = spec.schema.names
     on = [f"t.{quoted(key)} = s.{quoted(key)}" for key in write.keys]
@@ -192,7 +193,9 @@ def merge_rows(target: str, staging: str, write: SliceWrite, staged: Staged) -> 
         on.append(f"({partition_predicate(spec, spec.partitioning, staged)})")
     updates = [f"{quoted(c)} = s.{quoted(c)}" for c in columns if c.lower() not in keys]
     matched = (
-        f"\nWHEN MATCHED THEN UPDATE SET {', '.join(updates)}" if write.mode == "merge" and updates else ""
+        f"\nWHEN MATCHED{_if_newer(write.newest_by)} THEN UPDATE SET {', '.join(updates)}"
+        if write.mode == "merge" and updates
+        else ""
     )
     sql = f"""\
 MERGE INTO {target} AS t
@@ -200,6 +203,17 @@ USING (SELECT {quoted_all(columns)} FROM {staging}) AS s
 ON {" AND ".join(on)}{matched}
 WHEN NOT MATCHED THEN INSERT ({quoted_all(columns)}) VALUES ({quoted_all(columns, "s.")})"""
     return BoundSql(sql)
+
+
+def _if_newer(columns: Sequence[str]) -> str:
+    """BigQuery compares no tuples: greater in the first column, or equal there and greater in the next, and so on."""
+    cases = [
+        " AND ".join(
+            [*(f"s.{quoted(c)} = t.{quoted(c)}" for c in columns[:n]), f"s.{quoted(last)} > t.{quoted(last)}"]
+        )
+        for n, last in enumerate(columns)
+    ]
+    return f" AND ({' OR '.join(f'({case})' for case in cases)})" if cases else ""
 
 
 def partition_predicate(spec: TableSpec, partitioning: Partitioning, staged: Staged) -> str:

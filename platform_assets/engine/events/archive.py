@@ -1,0 +1,72 @@
+"""Archived events: JSON lines under their type and the hour in which they happened.
+
+An object holds the events that one inbox batch had of one type and hour, and is named after the batch and these
+events. A message stays in the batch it first came with, so a run that was killed, or a replay, makes the same names
+again: an object that exists is left alone. Lines keep the event as it was sent, and add what the table adds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+_decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True)
+class ArchivedEvent:
+    """``happened``: when, in UTC; where it is not known, when it was published."""
+
+    batch: str
+    message_id: str
+    happened: datetime
+    body: bytes
+
+
+@dataclass(frozen=True)
+class ArchiveObject:
+    key: str
+    body: bytes
+    events: int
+
+
+def archive_objects(
+    prefix: str, event_type: str, events: Iterable[ArchivedEvent], now: datetime
+) -> list[ArchiveObject]:
+    """``<prefix>/<event_type>/YYYY/MM/DD/HH/<event_type>_<batch>_<digest>.jsonl``, by key."""
+    groups: dict[tuple[str, str], list[ArchivedEvent]] = {}
+    for event in events:
+        groups.setdefault((event.happened.strftime("%Y/%m/%d/%H"), event.batch), []).append(event)
+    made = [_object(f"{prefix}/{event_type}", hour, group, now) for (hour, _), group in groups.items()]
+    return sorted(made, key=lambda found: found.key)
+
+
+def _object(folder: str, hour: str, events: Sequence[ArchivedEvent], now: datetime) -> ArchiveObject:
+    event_type = folder.rpartition("/")[2]
+    ids = sorted(event.message_id for event in events)
+    digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
+    added: dict[str, Any] = {"event_date": hour[:10].replace("/", "-"), "processed_timestamp": _moment(now)}
+    ending = b"," + _encode(added)[1:-1] + b',"message_id":'
+    lines = [_line(event, added, ending) for event in events]
+    key = f"{folder}/{hour}/{event_type}_{events[0].batch or 'single'}_{digest}.jsonl"
+    return ArchiveObject(key, b"".join(lines), len(events))
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _line(event: ArchivedEvent, added: dict[str, Any], ending: bytes) -> bytes:
+    """Appended as bytes, so that every digit stays as it was; where the sender has said these things himself, his
+    values give way."""
+    body = event.body
+    if b"event_date" in body or b"processed_timestamp" in body or b"message_id" in body or b"\n" in body:
+        said: dict[str, Any] = _decode(body)
+        return _encode(said | added | {"message_id": event.message_id}).replace(b"\n", b" ") + b"\n"
+    return body.strip()[:-1] + ending + _encode(event.message_id) + b"}\n"
