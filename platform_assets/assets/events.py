@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import dagster as dg
 
 from platform_assets.assets.events_volume import volume_checks
-from platform_assets.assets.inbox.run import apply_inbox
-from platform_assets.assets.inbox.sensor import REPLAY_TAG, QueueSource
+from platform_assets.assets.inbox.run import apply_inbox, is_replay
+from platform_assets.assets.inbox.sensor import QueueSource
 from platform_assets.assets.inbox.tick import stored
 from platform_assets.assets.keys import SliceKey, open_tenant_day_partitions
 from platform_assets.engine.deployment import DeploymentSpec
@@ -123,7 +123,7 @@ def _event_tables(
                 settings,
                 context.run.run_id,
                 lambda: datetime.now(UTC),
-                replay=REPLAY_TAG in context.run.tags,
+                replay=is_replay(context),
             )
             return writers[partition]
 
