@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 _LOOK_SECONDS = 0.1  # how soon a producer that waits for room notices that nobody takes any more
 
 
-def ahead(items: Iterator[Item], depth: int = 2) -> Generator[Item, None, None]:
+def ahead(items: Iterator[Item], depth: int = 16) -> Generator[Item, None, None]:
     """The same items. What ``items`` raises is raised where it would have been; leaving early ends the thread."""
     producer = _Producer(items, depth)
     producer.start()

@@ -83,11 +83,13 @@ class Inputs:
         self.meter = Meter()
         keys = list(dict.fromkeys(key for found in files for key in found.keys))
         budget = ByteBudget()
-        shared = SharedTimes() if len(files) > 1 else None
+        shared = SharedTimes()
         # Only waiting for the store is done in parallel: footers of small files are parsed faster than handed over.
         fetched = executor.map(lambda key: open_ranges(reader, key, self.meter, budget), keys)
         objects = {key: ParquetObject(key, found, shared) for key, found in zip(keys, fetched, strict=True)}
         pieces = {found.series: _pieces(found, objects) for found in files}
+        for piece in {_identity(piece): piece for found in pieces.values() for piece in found}.values():
+            piece.source.expect(piece.group)
         decoder = _Decoder(executor, pieces)
         self._streams = {f.series: _Stream(f, decoder, pieces[f.series]) for f in files}
         self._rows_planned = sum(piece.group.rows for found in pieces.values() for piece in found)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -25,7 +26,10 @@ FILE_NAMES: Mapping[OutputFormat, str] = {
     OutputFormat.PARQUET: "metrics.parquet",
     OutputFormat.JSONL: "metrics.jsonl",
 }
-ROW_GROUP_ROWS = 1_048_576
+ROW_GROUP_ROWS = (
+    524_288  # large enough to be read fast, small enough to encode, hash and send while more is made
+)
+_PIECE_BYTES = 1024 * 1024
 
 
 @dataclass
@@ -85,9 +89,9 @@ def _parquet(chunks: Iterable[Chunk], tally: Tally, compression: Compression) ->
     )
     for batches in _row_groups(chunks, tally):
         writer.write_table(pa.Table.from_batches(batches), row_group_size=ROW_GROUP_ROWS)
-        yield sink.take()
+        yield from sink.take()
     writer.close()
-    yield sink.take()
+    yield from sink.take()
 
 
 def _row_groups(chunks: Iterable[Chunk], tally: Tally) -> Iterator[list[pa.RecordBatch]]:
@@ -170,10 +174,16 @@ class _Sink(io.RawIOBase):
         self._pieces.append(bytes(piece))
         return len(piece)
 
-    def take(self) -> bytes:
-        """As one piece: the writer makes hundreds of a row group, and each would be hashed and sent by itself."""
-        pieces, self._pieces = self._pieces, []
-        return b"".join(pieces)
+    def take(self) -> Iterator[bytes]:
+        """A megabyte at a time: the writer makes hundreds of small pieces of a row group, each of which would be
+        handed over, hashed and sent by itself."""
+        pieces, self._pieces = deque(self._pieces), []
+        while pieces:
+            joined, size = [], 0
+            while pieces and size < _PIECE_BYTES:
+                joined.append(pieces.popleft())
+                size += len(joined[-1])
+            yield b"".join(joined)
 
 
 _ENCODERS: Mapping[OutputFormat, _Encoder] = {

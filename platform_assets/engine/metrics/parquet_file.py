@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import threading
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -102,22 +102,26 @@ class SharedTimes:
 
     Series of one calendar, written by one program, are like that; comparing the encoded bytes costs a small part of
     decoding them, and operations see at once that the series need no join. The encoded bytes are kept as they were
-    read, with what lay next to them: a copy would cost more than that memory.
+    read, with what lay next to them, until the last column that may be equal has come.
     """
 
-    def __init__(self, kept: int = 3) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept = kept
-        self._entries: OrderedDict[object, _TimesEntry] = OrderedDict()
+        self._expected: Counter[object] = Counter()
+        self._entries: dict[object, _TimesEntry] = {}
+
+    def expect(self, kind: object) -> None:
+        """Tells of one ``get`` to come."""
+        self._expected[kind] += 1
 
     def get(self, kind: object, encoded: memoryview, decode: Callable[[], Times]) -> tuple[Times, bool]:
         """The times that ``encoded`` stands for, and whether they are in order. ``kind``: whatever else decides
         what the bytes mean; of each kind one at a time is decoded."""
         with self._lock:
             entry = self._entries.setdefault(kind, _TimesEntry())
-            self._entries.move_to_end(kind)
-            while len(self._entries) > self._kept:
-                self._entries.popitem(last=False)
+            self._expected[kind] -= 1
+            if not self._expected[kind]:
+                del self._entries[kind]
         with entry.lock:
             if entry.times is None:
                 times = decode()
@@ -139,7 +143,7 @@ class _TimesEntry:
 class ParquetObject:
     """An opened Parquet object of a data set: its footer has been read. One thread at a time decodes."""
 
-    def __init__(self, key: str, ranges: Ranges, shared: SharedTimes | None = None) -> None:
+    def __init__(self, key: str, ranges: Ranges, shared: SharedTimes) -> None:
         self.key = key
         self._shared = shared
         self._lock = threading.Lock()
@@ -162,6 +166,11 @@ class ParquetObject:
         """Whether decoding needs no further reading."""
         return self._ranges.keep
 
+    def expect(self, group: RowGroup) -> None:
+        """Tells that a row group will be read, before any is."""
+        if _may_share(group):
+            self._shared.expect(self._time_kind(group))
+
     def read(self, group: RowGroup, series: Sequence[str]) -> Mapping[str, Rows]:
         """Rows of each wanted series in the file's order, which need not be that of time."""
         import pyarrow as pa
@@ -171,8 +180,8 @@ class ParquetObject:
             if not self.in_memory:
                 self._ranges.load(self._spans(group.number, columns))
             try:
-                if group.code and self._shared and group.rows >= _SHARED_ROWS:
-                    return {group.code: self._rows_at_shared_times(group, self._shared)}
+                if group.code is not None and _may_share(group):
+                    return {group.code: self._rows_at_shared_times(group)}
                 table = self._table(group, columns)
                 return {code: _rows(table, None if group.code else code) for code in series}
             except (pa.ArrowException, OSError) as error:
@@ -181,10 +190,12 @@ class ParquetObject:
                 self._undecoded -= 1
                 self._ranges.unload(for_good=not self._undecoded)
 
-    def _rows_at_shared_times(self, group: RowGroup, shared: SharedTimes) -> Rows:
+    def _rows_at_shared_times(self, group: RowGroup) -> Rows:
         (start, end), kind = self._span(group.number, TIME), self._time_kind(group)
         encoded = self._ranges.view(start, end)
-        times, ordered = shared.get(kind, encoded, lambda: to_times(_array(self._table(group, [TIME]), TIME)))
+        times, ordered = self._shared.get(
+            kind, encoded, lambda: to_times(_array(self._table(group, [TIME]), TIME))
+        )
         return Rows(times, to_values(_array(self._table(group, [VALUE]), VALUE)), ordered)
 
     def _time_kind(self, group: RowGroup) -> object:
@@ -341,6 +352,10 @@ def _code_bounds(statistics: Any) -> tuple[str, str] | None:
         return (low.decode(), high.decode()) if isinstance(low, bytes) else None
     except UnicodeDecodeError:  # a writer may cut long texts within a character
         return None
+
+
+def _may_share(group: RowGroup) -> bool:
+    return group.code is not None and group.rows >= _SHARED_ROWS
 
 
 def in_order(times: Times) -> bool:

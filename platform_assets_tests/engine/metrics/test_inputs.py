@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,6 +19,7 @@ from platform_assets.engine.metrics import parquet_file
 from platform_assets.engine.metrics.dataset import DatasetManifest, file_key, object_key
 from platform_assets.engine.metrics.failures import InputReadError, ManifestError
 from platform_assets.engine.metrics.inputs import Inputs, SeriesFiles, locate
+from platform_assets.engine.metrics.parquet_file import SharedTimes
 from platform_assets.engine.metrics.request import DatasetSource, SeriesInput
 from platform_assets_tests.engine.metrics.datasets import (
     DATASET,
@@ -368,6 +370,26 @@ def test_equal_time_columns_are_decoded_once_and_almost_equal_ones_are_not_mixed
     assert (times["B"] == hours).all()
     assert (times["C"] == moved).all()
     assert all(np.shares_memory(a.times, b.times) for a, b in zip(found["A"], found["B"], strict=True))
+
+
+def test_shared_times_are_decoded_once_and_forgotten_after_the_last() -> None:
+    shared, decoded = SharedTimes(), 0
+
+    def decode() -> np.ndarray:
+        nonlocal decoded
+        decoded += 1
+        return np.arange(3)
+
+    first, second = np.zeros(8, np.uint8), np.zeros(8, np.uint8)
+    held = weakref.ref(first)
+    for _ in range(2):
+        shared.expect("kind")
+    times, ordered = shared.get("kind", memoryview(first), decode)
+    again, _ = shared.get("kind", memoryview(second), decode)
+    assert (decoded, ordered) == (1, True)
+    assert again is times
+    del first
+    assert held() is None
 
 
 # --- Properties -----------------------------------------------------------------------------------------------
