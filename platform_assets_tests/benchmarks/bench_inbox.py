@@ -1,11 +1,12 @@
 """From message in a queue to its effect: the inbox, one run per message, and a plain loop without Dagster.
 
-    python -m platform_assets_tests.benchmarks.bench_inbox [--messages 2000] [--single-runs 10]
+    python -m platform_assets_tests.benchmarks.bench_inbox [--messages 4000] [--singles 12] [--latencies 3]
 
-All three take from a standard SQS queue on moto and make the same effects: one object per message, created once, in a
-folder store. ``inbox`` is the real sensor and the runs it asks for; ``single`` the same with one message at a time.
-Both execute runs within this process, on a SQLite instance; in production each run is a process of its own (about
-2.8 s more), which favours ``single`` here. ``plain`` pulls ten, makes the effects, deletes ten.
+All take from standard SQS queues on moto and make the same effects: one object per message, created once, in a
+folder store. ``plain``: a boto3 loop that receives ten, makes the effects, deletes ten. ``inbox``: the real sensor and
+the runs that it asks for, in this process, until the last effect. ``live`` and ``single``: a daemon and a code server
+with one process per run, as in production; ``single`` asks for one run per message, and what is counted is the time
+from its first run's start to its last run's end; ``live`` counts everything from sending on.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import tempfile
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,11 +30,13 @@ import dagster as dg
 from platform_assets.engine.errors import ConflictError
 from platform_assets.engine.inbox.spec import InboxSpec
 from platform_assets.resources.object_store.local import LocalObjectStore, LocalObjectStoreSettings
+from platform_assets_tests.assets.daemon_rig import Daemon, daemon
 from platform_assets_tests.assets.inbox import location
 from platform_assets_tests.servers import moto
 
-SPEC = InboxSpec()
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # a disk's fsync would be all that is measured
+MODULE = "platform_assets_tests.benchmarks.inbox_location"
+SETTINGS = "BENCH_INBOX"  # what that module reads
 
 
 class Contest:
@@ -61,54 +64,40 @@ class Contest:
     def effects(self) -> int:
         return sum(1 for _ in self.store.list("effects/"))
 
-    def definitions(self, started: Callable[[], None] = lambda: None) -> dg.Definitions:
-        adapters: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
+    @property
+    def queue(self) -> tuple[str, str, Mapping[str, Any]]:
+        return ("queue", "sqs", {"endpoint_url": self.url, "queue_url": self.queue_url})
+
+    @property
+    def adapters(self) -> dict[str, tuple[str, str, Mapping[str, Any]]]:
+        return {
             "object_store": ("object_store", "local", {"root": str(self.folder / "objects")}),
-            "queue": ("queue", "sqs", {"endpoint_url": self.url, "queue_url": self.queue_url}),
+            "queue": self.queue,
         }
 
-        def step(name: str) -> None:
-            if name == "before effects":
-                started()
 
-        return location.definitions(adapters, SPEC, step)
+# --- In this process ----------------------------------------------------------------------------------------------
 
 
 def through_inbox(contest: Contest, count: int) -> float:
-    defs = contest.definitions()
+    defs = location.definitions(contest.adapters, InboxSpec())
     with dg.DagsterInstance.from_config(str(contest.folder)) as instance:
-        _drain(defs, instance)
+        contest.send(2)
+        _ticks_and_runs(defs, instance, contest, 2)  # databases made, modules imported
         contest.send(count)
         began = time.perf_counter()
-        _drain(defs, instance)
+        _ticks_and_runs(defs, instance, contest, count + 2)
         seconds = time.perf_counter() - began
-    assert contest.effects() == count
     return count / seconds
 
 
-def _drain(defs: dg.Definitions, instance: dg.DagsterInstance) -> None:
-    while requests := location.tick(defs, instance):
-        for request in requests:
+def _ticks_and_runs(
+    defs: dg.Definitions, instance: dg.DagsterInstance, contest: Contest, effects: int
+) -> None:
+    while contest.effects() < effects:
+        for request in location.tick(defs, instance):
             assert location.run(defs, instance, request).success
-
-
-def one_by_one(contest: Contest, count: int) -> tuple[float, float]:
-    """(messages a second, median seconds from send to the run's first work)."""
-    waits: list[float] = []
-    sent = [0.0]
-    defs = contest.definitions(lambda: waits.append(time.perf_counter() - sent[0]))
-    with dg.DagsterInstance.from_config(str(contest.folder)) as instance:
-        _drain(defs, instance)
-        spent = 0.0
-        for _ in range(count):
-            contest.send(1)
-            sent[0] = time.perf_counter()
-            (request,) = location.tick(defs, instance)
-            ticked = time.perf_counter()
-            assert location.run(defs, instance, request).success
-            spent += time.perf_counter() - ticked
-    assert contest.effects() == count
-    return count / spent, median(waits)
+    assert contest.effects() == effects
 
 
 def plainly(contest: Contest, count: int) -> float:
@@ -134,32 +123,91 @@ def _ten(contest: Contest) -> int:
     return len(found)
 
 
+# --- With a live daemon -------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def served(inbox: Contest, single: Contest, folder: Path) -> Iterator[Daemon]:
+    adapters = {**inbox.adapters, "single_queue": single.queue}
+    with daemon(
+        folder,
+        sensors=["orders_sensor", "one_by_one"],
+        module=MODULE,
+        env={**moto.CREDENTIALS, SETTINGS: json.dumps(adapters)},
+    ) as rig:
+        yield rig
+
+
+def _until_effects(rig: Daemon, contest: Contest, count: int) -> float:
+    """Seconds since now."""
+    began = time.perf_counter()
+    rig.wait_for(lambda: contest.effects() >= count, f"{count} effects")
+    seconds = time.perf_counter() - began
+    rig.wait_for(lambda: all(run.is_finished for run in rig.runs()), "the end of all runs")
+    return seconds
+
+
+def live(rig: Daemon, contest: Contest, count: int) -> float:
+    before = contest.effects()
+    contest.send(count)
+    return count / _until_effects(rig, contest, before + count)
+
+
+def latency(rig: Daemon, contest: Contest, tries: int) -> tuple[float, float]:
+    """(median seconds from send to the start of the run, and to the effect) of one message in a quiet system."""
+    starts, effects = [], []
+    for _ in range(tries):
+        before = contest.effects()
+        sent = time.time()
+        contest.send(1)
+        effects.append(_until_effects(rig, contest, before + 1))
+        with rig.instance() as instance:
+            (record,) = instance.get_run_records(limit=1)
+        assert record.start_time is not None, "the run has ended"
+        starts.append(record.start_time - sent)
+    return median(starts), median(effects)
+
+
+def one_by_one(rig: Daemon, inbox: Contest, single: Contest, count: int) -> float:
+    """``single`` keeps its effects where the inbox does."""
+    before = inbox.effects()
+    single.send(count)
+    _until_effects(rig, inbox, before + count)
+    with rig.instance() as instance:
+        records = instance.get_run_records(limit=count)
+    starts = [record.start_time for record in records if record.start_time]
+    ends = [record.end_time for record in records if record.end_time]
+    assert len(starts) == len(ends) == count
+    return count / (max(ends) - min(starts))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--messages", type=int, default=2000)
-    parser.add_argument("--single-runs", type=int, default=10)
+    parser.add_argument("--messages", type=int, default=4000)
+    parser.add_argument("--singles", type=int, default=12)
+    parser.add_argument("--latencies", type=int, default=3)
     options = parser.parse_args()
     os.environ |= moto.CREDENTIALS
     warnings.simplefilter("ignore")
+    count = options.messages
     with moto.serving() as url, tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         root = Path(folder)
-        plain = plainly(Contest(url, root / "plain"), options.messages)
-        inbox = through_inbox(Contest(url, root / "inbox"), options.messages)
-        again = plainly(Contest(url, root / "plain again"), options.messages)
-        single, latency = one_by_one(Contest(url, root / "single"), options.single_runs)
-    plain = max(plain, again)
-    result = {
-        "messages": options.messages,
-        "inbox_per_s": round(inbox),
-        "plain_per_s": round(plain),
-        "single_runs_per_s": round(single, 2),
-        "inbox_over_single": round(inbox / single, 1),
-        "inbox_over_plain": round(inbox / plain, 2),
-        "send_to_work_s": round(latency, 2),
-    }
-    print(json.dumps(result))
+        plain = plainly(Contest(url, root / "plain"), count)
+        inbox = through_inbox(Contest(url, root / "inbox"), count)
+        plain_again = plainly(Contest(url, root / "plain again"), count)
+        contest, other = Contest(url, root / "live"), Contest(url, root / "single")
+        with served(contest, other, root / "daemon") as rig:
+            start, effect = latency(rig, contest, options.latencies)
+            served_rate = live(rig, contest, count)
+            single = one_by_one(rig, contest, other, options.singles)
+    print(f"messages {count}; per second: plain {plain:.0f} and {plain_again:.0f}, inbox {inbox:.0f},")
+    print(f"  live daemon {served_rate:.0f}, one run per message {single:.2f}")
+    print(f"inbox / plain loop                    {inbox / max(plain, plain_again):8.2f}   goal 0.7 or more")
+    print(f"live daemon / one run per message     {served_rate / single:8.0f}   goal 50 or more")
+    print(f"seconds from send to start of the run {start:8.1f}")
+    print(f"seconds from send to effect           {effect:8.1f}")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
 """moto's server: S3, SQS, SNS and Secrets Manager on one port of the loopback interface.
 
 Gaps that tests must know: FIFO de-duplication is forgotten once a message is deleted; credentials are not checked.
+Changed by us, since moto 5.2 spends 60 ms on each message that it delivers from a queue of a thousand: how long a queue
+keeps messages is looked up without counting them all dozens of times, and the clock is read without making dates.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from platform_assets_tests.servers.process import running
 
@@ -18,6 +22,25 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing
 @contextmanager
 def serving() -> Iterator[str]:
     """Yields the endpoint URL."""
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+    command = [sys.executable, "-m", "platform_assets_tests.servers.moto", "-H", "127.0.0.1", "-p", "0"]
     with running(command, r"Running on (http://127\.0\.0\.1:\d+)", CREDENTIALS) as url:
         yield url
+
+
+def _still_kept(backend: Any, queue_name: str, message: Any) -> bool:
+    sent_seconds: float = message.sent_timestamp / 1000
+    return sent_seconds + backend.get_queue(queue_name).message_retention_period > time.time()
+
+
+def main() -> None:
+    from moto.server import main as serve
+    from moto.sqs import models
+
+    models.unix_time = time.time
+    models.unix_time_millis = lambda: time.time() * 1000
+    models.SQSBackend.is_message_valid_based_on_retention_period = _still_kept
+    serve(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

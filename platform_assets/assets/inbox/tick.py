@@ -27,7 +27,8 @@ from platform_assets.ports import Message, MessageQueue
 # decide just now: the messages come again. It must be able to route a stored body again, for replays.
 Router: TypeAlias = Callable[[Message], Route]
 REPLAYS_AT_ONCE = 1_000
-FIRST_WAIT_SECONDS = 1.0
+FIRST_WAIT_SECONDS = 1.0  # long enough for SQS to look at all of its servers
+PULLED_AT_ONCE = 500  # between two looks at the clock
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,9 @@ class Tick:
     stopped_by: str = ""
     error: PlatformError | None = None
     offers: list[Offer] = field(default_factory=list)
+
+    def stop(self, error: PlatformError) -> None:
+        self.stopped_by, self.error = type(error).__name__, error
 
 
 def run_tick(
@@ -80,7 +84,7 @@ def run_tick(
             elif not work.take_batch():
                 tick.stopped_by = "queue empty"
     except PlatformError as error:
-        tick.stopped_by, tick.error = type(error).__name__, error
+        tick.stop(error)
     tick.offers = offers(inbox, now())
     step("before requests")
     return tick
@@ -164,8 +168,15 @@ class _Work:
         end = min(self.deadline, monotonic() + self.spec.batch_seconds)
         size = 0
         while len(held) < self.spec.batch_messages and size < self.spec.batch_bytes and monotonic() < end:
-            wait = 0.0 if held else FIRST_WAIT_SECONDS
-            pulled = self.queue.pull(self.spec.batch_messages - len(held), wait_seconds=wait)
+            wait = 0.0 if held or self.tick.received else FIRST_WAIT_SECONDS
+            room = self.spec.batch_messages - len(held)
+            try:
+                pulled = self.queue.pull(min(room, PULLED_AT_ONCE), wait_seconds=wait)
+            except PlatformError as error:
+                if not held:
+                    raise
+                self.tick.stop(error)  # what is held already is kept
+                return
             if not pulled:
                 return
             held += pulled

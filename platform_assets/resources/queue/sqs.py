@@ -10,18 +10,21 @@ import base64
 import math
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from platform_assets.engine.errors import RetryableError
+from platform_assets.engine.errors import PlatformError, RetryableError
 from platform_assets.ports import Message
 from platform_assets.resources.aws_client import AwsSettings, connect
 from platform_assets.resources.aws_errors import translated
 
 _BATCH = 10
+_AT_ONCE = 8  # requests in flight: a batch of ten is all that one of them moves
 _LONGEST_POLL_SECONDS = 20
 _LONGEST_LEASE_SECONDS = 43_200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,17 +50,20 @@ class SqsQueue:
     def _client(self) -> Any:
         return connect("sqs", self.settings)
 
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="sqs")
+
     def pull(self, max_messages: int, *, wait_seconds: float = 0.0) -> Sequence[Message]:
-        """Waits for the first message only; what is there already is taken ten at a time."""
-        wait = math.ceil(wait_seconds)
-        found: list[Message] = []
-        while len(found) < max_messages:
-            poll = 0 if found else min(wait, _LONGEST_POLL_SECONDS)
-            batch = self._receive(min(_BATCH, max_messages - len(found)), poll)
-            wait -= poll
-            found += batch
-            if not batch and (found or wait <= 0):
-                break
+        """Waits for the first message only. What is there already is taken by more and more requests at once, so that
+        a short queue costs few of them."""
+        found = self._poll(min(_BATCH, max_messages), math.ceil(wait_seconds)) if max_messages > 0 else []
+        more, at_once = bool(found), 2
+        while more and len(found) < max_messages:
+            wanted = _shares(max_messages - len(found))[:at_once]
+            batches = list(self._pool.map(self._receive_more, wanted))
+            found += [message for batch in batches for message in batch]
+            more, at_once = all(batches), min(2 * at_once, _AT_ONCE)
         return found
 
     def extend(self, messages: Sequence[Message], seconds: int) -> None:
@@ -70,6 +76,21 @@ class SqsQueue:
     def ack(self, messages: Sequence[Message]) -> Sequence[Message]:
         """A standard queue, unlike a FIFO one, takes acks of ended leases; their messages may come once more."""
         return self._in_batches("delete_message_batch", messages, {})
+
+    def _poll(self, count: int, wait: int) -> list[Message]:
+        """The first messages, within ``wait`` seconds."""
+        while True:
+            poll = min(wait, _LONGEST_POLL_SECONDS)
+            found = self._receive(count, poll)
+            wait -= poll
+            if found or wait <= 0:
+                return found
+
+    def _receive_more(self, count: int) -> list[Message]:
+        """Nothing where SQS fails: what other requests got counts, and the next pull meets the error again."""
+        with suppress(PlatformError):
+            return self._receive(count, 0)
+        return []
 
     def _receive(self, count: int, wait: int) -> list[Message]:
         request: dict[str, Any] = {
@@ -91,14 +112,15 @@ class SqsQueue:
 
     def _in_batches(self, operation: str, messages: Sequence[Message], extra: Entry) -> list[Message]:
         """Apply a batch operation to all messages; returns those whose receipts SQS refused as ended."""
-        refused: list[Message] = []
-        for start in range(0, len(messages), _BATCH):
-            entries = {
+        requests = [
+            {
                 str(number): {"Id": str(number), "ReceiptHandle": messages[number].receipt, **extra}
                 for number in range(start, min(start + _BATCH, len(messages)))
             }
-            refused += [messages[int(number)] for number in self._apply(operation, entries)]
-        return refused
+            for start in range(0, len(messages), _BATCH)
+        ]
+        refused = self._pool.map(lambda entries: list(self._apply(operation, entries)), requests)
+        return [messages[int(number)] for numbers in refused for number in numbers]
 
     def _apply(self, operation: str, entries: Mapping[str, Entry]) -> Iterator[str]:
         """SQS answers 200 also where some entries failed; those that failed on its side are sent again."""
@@ -119,6 +141,11 @@ class SqsQueue:
                 "Failed", []
             )
         return failed
+
+
+def _shares(count: int) -> list[int]:
+    """How many messages each of the next requests asks for."""
+    return [min(_BATCH, count - start) for start in range(0, count, _BATCH)]
 
 
 def _message(item: Mapping[str, Any]) -> Message:

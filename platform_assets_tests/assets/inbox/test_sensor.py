@@ -89,6 +89,16 @@ def test_unknown_tenants_and_days_are_quarantined_and_never_requested(place: Pla
     ]
 
 
+def test_a_poisonous_message_ends_in_the_dead_letters_and_its_run_well(place: Place) -> None:
+    place.send("a", "b")
+    place.send("bad", kind="poison")
+    (request,) = place.tick()
+    assert place.run(request).success
+    assert place.effects() == ["a", "b"]
+    assert place.reasons() == ["DataError: poison"]
+    assert place.tick() == []
+
+
 def _unavailable(store: Any, step: Step) -> Handler:
     def handle(messages: Sequence[StoredMessage]) -> Mapping[str, Outcome]:
         raise RetryableError("the warehouse is down")

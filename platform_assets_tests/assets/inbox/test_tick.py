@@ -88,6 +88,32 @@ def test_an_unreachable_queue_does_not_keep_back_what_waits() -> None:
     assert (tick.stopped_by, [offer.partition for offer in tick.offers]) == ("RejectedError", [ACME])
 
 
+def test_what_was_pulled_before_the_queue_failed_is_kept() -> None:
+    rig = Rig(spec=InboxSpec(batch_messages=10))
+    rig.queue.send("m1", body(ACME))
+
+    def fails_the_second_time(operation: str) -> None:
+        if operation == "pull" and rig.queue.deliveries:
+            raise RetryableError("gone")
+
+    rig.queue.before = fails_the_second_time
+    tick = rig.tick()
+    assert (tick.received, tick.batches, str(tick.error)) == (1, 1, "gone")
+    assert [offer.partition for offer in tick.offers] == [ACME]
+    assert not rig.queue.leased
+
+
+def test_a_long_batch_is_pulled_in_portions_between_which_the_clock_is_looked_at() -> None:
+    rig = Rig(spec=InboxSpec(batch_messages=1_200))
+    asked: list[int] = []
+    pull = rig.queue.pull
+    rig.queue.pull = lambda most, **more: asked.append(most) or pull(most, **more)  # type: ignore[func-returns-value, method-assign]
+    for number in range(1_300):
+        rig.queue.send(f"m{number}", body(ACME))
+    assert rig.tick().batches == 2
+    assert asked[:4] == [500, 500, 200, 500]
+
+
 def test_the_partition_that_waits_longest_comes_first() -> None:
     rig = Rig()
     for partition in (NEXT_DAY, ACME):
