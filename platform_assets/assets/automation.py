@@ -8,6 +8,7 @@ import dagster as dg
 
 from platform_assets.assets.graph import Node
 from platform_assets.assets.keys import complete_days, range_tags, table_key
+from platform_assets.engine.costs.closing import open_window
 from platform_assets.engine.pipelines import Pipeline
 from platform_assets.engine.tenancy import TenantSpec, runs_pipeline
 
@@ -64,11 +65,14 @@ def _schedule(
         cron_schedule=schedule.cron,
         execution_timezone=schedule.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED,
-        description=f"Every tenant's last {pipeline.spec.lookback_days + 1} complete day(s), one run per tenant.",
+        description=f"Every tenant's last {pipeline.spec.lookback_days + 1} complete day(s), one run per tenant"
+        f"{', without months that the source has closed' if pipeline.spec.closes_after_days is not None else ''}.",
     )
     def evaluate(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         tick = context.scheduled_execution_time.astimezone(UTC)
-        first, last = complete_days(tick.date(), pipeline.spec.lookback_days)
+        first, last = open_window(
+            *complete_days(tick.date(), pipeline.spec.lookback_days), pipeline.spec.closes_after_days
+        )
         if last < start:
             yield dg.SkipReason(f"{last} is before the first partition {start}")
             return

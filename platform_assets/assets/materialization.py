@@ -19,6 +19,7 @@ from platform_assets.engine.quality.results import check_name, observed_text
 PREVIEW_COLUMNS = 12
 SHOWN_POINTS = 30
 EVALUATIONS_PER_TABLE = 100
+CHANGES_SHOWN = 20
 Found: TypeAlias = tuple[PartOutcome, CheckOutcome]
 
 
@@ -29,7 +30,8 @@ def materialization(
     return dg.AssetMaterialization(
         asset_key=table_key(node.table),
         partition=str(outcome.key),
-        metadata={**_counts(outcome), **_requests(outcome), **_measures(node, outcome), **_preview(outcome)}
+        metadata={**_counts(outcome), **_requests(outcome), **_measures(node, outcome)}
+        | {**_restated(node, outcome), **_preview(outcome)}
         | {"pipeline_logging_id": run_id, "days_covered": outcome.days_covered}
         | ({"quality_report": dg.MetadataValue.path(report)} if node.suite else {})
         | ({"dagster/column_lineage": lineage} if lineage else {}),
@@ -155,6 +157,34 @@ def _measures(node: Node, outcome: SliceOutcome) -> dict[str, Any]:
     shown |= {f"{name}_approx": dg.MetadataValue.float(float(total)) for name, total in named.items()}
     shown["chart"] = dg.MetadataValue.md(bar_chart(f"{node.measure.column} of {outcome.key}", bars))
     return shown
+
+
+def _restated(node: Node, outcome: SliceOutcome) -> dict[str, Any]:
+    """What a slice that was there before became, by the measure's dimension; nothing of a first slice."""
+    found = [part.audited.restatement for part in outcome.parts if part.audited.restatement]
+    again = [restated for restated in found if not restated.first_time]
+    if node.measure is None or not again:
+        return {}
+    changes = sorted((c for r in again for c in r.changes), key=lambda c: -abs(c.difference))
+    before, after = sum(r.rows_before for r in again), sum(r.rows_after for r in again)
+    totals: dict[str, Decimal] = defaultdict(Decimal)
+    for change in changes:
+        totals[(change.currency or "").upper()] += change.difference
+    told = [f"rows {before} → {after}", *(f"{c} {d:+f}".strip() for c, d in sorted(totals.items()))]
+    rows = [
+        {
+            node.measure.by or "": change.dimension,
+            "currency": change.currency,
+            "before": change.amount_before,
+            "after": change.amount_after,
+            "difference": change.difference,
+            "rows": f"{change.rows_before} → {change.rows_after}",
+        }
+        for change in changes[:CHANGES_SHOWN]
+    ]
+    more = f"\n\n… and {len(changes) - CHANGES_SHOWN} more" if len(changes) > CHANGES_SHOWN else ""
+    table = f"\n\n{render_rows(rows)}{more}" if rows else "; no amount changed"
+    return {"what_changed": dg.MetadataValue.md(", ".join(told) + table)}
 
 
 def _preview(outcome: SliceOutcome) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from platform_assets.assets.keys import SliceKey
+from platform_assets.engine.costs.restatement import Restatement
 from platform_assets.engine.ingestion.pull import PullStats
 from platform_assets.engine.names import TableName
 from platform_assets.engine.quality.model import CheckOutcome
@@ -35,13 +36,15 @@ class MeasureSum:
 @dataclass(frozen=True)
 class Audited:
     """What the audit of staged rows saw. ``failing_rows``: expectation id → a few offending rows, PII masked;
-    ``history``: expectation id → its earlier results and this one."""
+    ``history``: expectation id → its earlier results and this one; ``restatement``: against the slice whose place they
+    take, where the table has a measure and slices are replaced."""
 
     checks: tuple[CheckOutcome, ...] = ()
     failing_rows: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     history: Mapping[str, Sequence[Point]] = field(default_factory=dict)
     measures: tuple[MeasureSum, ...] = ()
     preview: tuple[Mapping[str, Any], ...] = ()
+    restatement: Restatement | None = None
 
 
 @dataclass(frozen=True)

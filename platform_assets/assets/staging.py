@@ -12,6 +12,7 @@ from platform_assets.assets.filling import Job
 from platform_assets.assets.graph import Node, Part
 from platform_assets.assets.outcomes import Audited, MeasureSum
 from platform_assets.assets.surroundings import Surroundings
+from platform_assets.engine.costs.restatement import changes_query, summarise
 from platform_assets.engine.ingestion.spec import Destination
 from platform_assets.engine.names import TableName, physical
 from platform_assets.engine.quality.audit import compile_audit, judge
@@ -46,12 +47,18 @@ class Stage:
         plan, earlier = self._plan, self.around.earlier(self.job)
         facts = Facts(self.job.now, values_of(earlier))
         checks = judge(plan, self._rows(plan.query)[0], facts) if plan.checks else ()
+        compared = self._compared()
         return Audited(
             checks,
             self._failing_rows(plan, checks),
             self._history(earlier, checks),
-            self._measures(),
+            tuple(
+                MeasureSum(row["currency"], row["dimension"], row["amount_after"])
+                for row in compared
+                if row["rows_after"]
+            ),
             tuple(self._preview()),
+            summarise(compared) if compared and self._destination.write == "replace" else None,
         )
 
     def publish(self, checks: Sequence[CheckOutcome]) -> WriteResult:
@@ -98,11 +105,13 @@ class Stage:
             samples[row.pop(CHECK_COLUMN)].append(row)
         return samples
 
-    def _measures(self) -> tuple[MeasureSum, ...]:
+    def _compared(self) -> list[dict[str, Any]]:
+        """The measure's sums of the staged rows, beside those of the slice whose place they will take."""
         if self.job.node.measure is None:
-            return ()
-        query = measure_query(self.job.node, physical(self.job.tenant.tenant, self.table))
-        return tuple(MeasureSum(**row) for row in self._rows(query))
+            return []
+        tenant, spec = self.job.tenant.tenant, self.job.node.spec
+        target, staging = physical(tenant, spec.name), physical(tenant, self.table)
+        return self._rows(changes_query(target, staging, slice_of(self.job), self.job.node.measure))
 
     def _preview(self) -> list[dict[str, Any]]:
         return self._rows(preview_query(self.job.node, physical(self.job.tenant.tenant, self.table)))
@@ -181,29 +190,6 @@ def preview_query(node: Node, table: TableName) -> BoundSql:
         exp.select(*(exp.column(name, quoted=True) for name in columns))
         .from_(_from(table))
         .limit(PREVIEW_ROWS)
-    )
-    return BoundSql(tree.sql("bigquery"))
-
-
-def measure_query(node: Node, table: TableName) -> BoundSql:
-    """currency, dimension, amount: sums of the measure, never across currencies."""
-    from sqlglot import exp
-
-    measure = node.measure
-    assert measure is not None, "asked only for tables with a measure"
-
-    def column(name: str | None) -> exp.Expr:
-        return exp.cast(exp.column(name, quoted=True) if name else exp.null(), "STRING")
-
-    tree = (
-        exp.select(
-            exp.alias_(column(measure.currency), "currency"),
-            exp.alias_(column(measure.by), "dimension"),
-            exp.alias_(exp.Sum(this=exp.column(measure.column, quoted=True)), "amount"),
-        )
-        .from_(_from(table))
-        .group_by("1", "2")
-        .order_by("1", "2")
     )
     return BoundSql(tree.sql("bigquery"))
 

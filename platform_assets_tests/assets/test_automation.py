@@ -56,6 +56,24 @@ def test_a_tick_asks_for_every_tenants_last_complete_days(location: Location) ->
         assert request.tags["tenant"] in request.run_key
 
 
+def test_a_tick_leaves_a_month_alone_that_its_source_has_closed(own_location: Callable[[], Location]) -> None:
+    location = own_location()
+    pipeline = location.configs / "pipelines" / "openai" / "cost" / "openai_costs" / "pipeline.yml"
+    text = pipeline.read_text().replace("lookback_days: 3", "lookback_days: 45\ncloses_after_days: 14")
+    pipeline.write_text(text)
+    repository = own_location().module.defs.get_repository_def()
+    schedule = repository.get_schedule_def("openai_costs_schedule")
+
+    def asked(tick: datetime) -> set[tuple[str, str]]:
+        context = dg.build_schedule_context(scheduled_execution_time=tick, repository_def=repository)
+        ends = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+        requests = schedule.evaluate_tick(context).run_requests
+        return {tuple(r.tags[end].partition("|")[0] for end in ends) for r in requests}
+
+    assert asked(datetime(2026, 11, 14, 6, tzinfo=UTC)) == {("2026-10-01", "2026-11-13")}
+    assert asked(datetime(2026, 11, 15, 6, tzinfo=UTC)) == {("2026-11-01", "2026-11-14")}
+
+
 def test_what_a_tick_asks_for_runs(location: Location) -> None:
     first, last = date(2026, 6, 1), date(2026, 6, 2)
     job = location.module.defs.resolve_job_def("openai_costs")

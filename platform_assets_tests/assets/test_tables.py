@@ -129,16 +129,17 @@ def test_a_failed_source_leaves_the_old_rows(location: Location, day: date) -> N
     assert content(location, acme, "raw_openai.costs") == before
 
 
+def _emptied(page: dict) -> dict:
+    buckets = [bucket | {"results": []} for bucket in page["data"]]
+    return page | {"data": buckets, "has_more": False, "next_page": None}
+
+
 def test_an_empty_answer_clears_the_slice_and_says_so(location: Location, day: date) -> None:
     acme = SliceKey(day, "acme1281")
     location.run(COSTS, acme)
     assert content(location, acme, "raw_openai.costs")
 
-    def emptied(page: dict) -> dict:
-        buckets = [bucket | {"results": []} for bucket in page["data"]]
-        return page | {"data": buckets, "has_more": False, "next_page": None}
-
-    location.api.fail(Fault(edit=emptied, path="/costs"))
+    location.api.fail(Fault(edit=_emptied, path="/costs"))
     run = location.run(COSTS, acme)
     assert run.success
     assert content(location, acme, "raw_openai.costs") == []
@@ -203,6 +204,19 @@ def test_what_people_see_on_a_materialization(location: Location, day: date) -> 
     assert Decimal(metadata["amount_value_USD"].value) == spend(
         location, "acme1281", "raw_openai.costs", day, day
     )
+
+
+def test_a_restated_day_says_what_changed(location: Location, day: date) -> None:
+    acme = SliceKey(day, "acme1281")
+    first = location.run(COSTS, acme).get_asset_materialization_events()[0].materialization.metadata
+    assert "what_changed" not in first
+    again = location.run(COSTS, acme).get_asset_materialization_events()[0].materialization.metadata
+    rows = first["rows_inserted"].value
+    assert again["what_changed"].value == f"rows {rows} → {rows}; no amount changed"
+    before = spend(location, "acme1281", "raw_openai.costs", day, day)
+    location.api.fail(Fault(edit=_emptied, path="/costs"))
+    gone = location.run(COSTS, acme).get_asset_materialization_events()[0].materialization.metadata
+    assert gone["what_changed"].value.startswith(f"rows {rows} → 0, USD {-before:+f}\n")
 
 
 def test_column_lineage_is_found_from_the_sql(location: Location, day: date) -> None:

@@ -244,6 +244,11 @@ def test_every_ps_type_of_the_readme_has_an_answer_that_exists() -> None:
     assert set(readme.split()) <= set(PS_TYPES)
 
 
+def test_the_guide_names_every_ps_type() -> None:
+    guide = (CONFIGS.parent / "docs" / "costs.md").read_text()
+    assert [name for name in PS_TYPES if f"`{name}`" not in guide] == []
+
+
 REPLACED = {
     "openai/cost/usage_cost.yml": ("openai_usage", "openai_costs", "llm_estimates"),
     "gcp/cost/billing.yml": ("gcp_billing",),
