@@ -98,6 +98,31 @@ def test_a_new_tenant_is_a_file(own_location: Callable[[], Location]) -> None:
     )
 
 
+def test_a_tenant_that_is_removed_is_asked_for_no_more(own_location: Callable[[], Location]) -> None:
+    (own_location().configs / "tenants" / "globex.yml").unlink()
+    after = own_location()
+    repository = after.module.defs.get_repository_def()
+    schedule = repository.get_schedule_def("openai_costs_schedule")
+    tick = datetime(2026, 11, 10, 6, tzinfo=UTC)
+    context = dg.build_schedule_context(scheduled_execution_time=tick, repository_def=repository)
+    assert {r.tags["tenant"] for r in schedule.evaluate_tick(context).run_requests} == {"acme1281"}
+    tenants = after.module.partitions.get_partitions_def_for_dimension("tenant").get_partition_keys()
+    assert tenants == ["acme1281"]
+
+
+def test_a_tenant_added_in_the_middle_of_a_month_has_that_months_rest(
+    own_location: Callable[[], Location],
+) -> None:
+    location = own_location()
+    first, last = SliceKey(date(2026, 10, 14), "acme1281"), SliceKey(date(2026, 10, 16), "acme1281")
+    chain = "key:raw_openai/costs or key:silver_cost/focus_costs or key:gold_reporting/monthly_spend"
+    assert location.run(chain, first, last).success
+    [month] = {row["BillingMonth"] for row in location.rows("acme1281", "gold_reporting.monthly_spend")}
+    raw = sum(row["amount_value"] for row in location.rows("acme1281", "raw_openai.costs"))
+    gold = sum(row["BilledCost"] for row in location.rows("acme1281", "gold_reporting.monthly_spend"))
+    assert (month, gold) == (date(2026, 10, 1), raw)
+
+
 def test_a_new_pipeline_is_a_folder(own_location: Callable[[], Location]) -> None:
     before = own_location()
     folder = before.configs / "pipelines" / "openai" / "cost"

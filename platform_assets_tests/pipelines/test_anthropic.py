@@ -106,6 +106,13 @@ def test_a_report_not_grouped_by_description_is_refused(bench):
     assert "expect_column_values_to_not_be_null:description" in failed(checks)
 
 
+def test_a_bucket_of_another_day_is_refused(bench):
+    row = {"starting_at": END, "ending_at": datetime(2025, 8, 3, tzinfo=UTC), "currency": "USD"}
+    row |= {"amount_cents": Decimal(1), "description": "d", "cost_type": "tokens", "model": "m"}
+    checks = bench.land("anthropic_costs", "costs", DAY, [row])
+    assert failed(checks) == ["expect_column_values_to_satisfy:starting_at"]
+
+
 def test_code_execution_and_credits(bench, httpserver):
     execution = {**COST, "cost_type": "code_execution", "model": None, "token_type": None, "amount": "50"}
     credit = {

@@ -316,3 +316,11 @@ def test_a_day_without_export_rows_is_confirmed_empty_and_warned_about(bench, ex
     export.append(date(2026, 10, 30), REGULAR)
     stats = ingest(bench, export)
     assert stats.empty_confirmed
+
+
+def test_no_row_is_cut_off(bench, export):
+    rows = [{**REGULAR, "cost": 1.0, "credits": []} for _ in range(12_000)]
+    export.append(DAY, *rows)
+    assert ingest(bench, export).records == 12_000
+    bench.run("gcp_billing", "to_focus", DAY)
+    assert bench.value("SELECT SUM(BilledCost) AS s FROM silver_cost.focus_costs") == 12_000

@@ -100,7 +100,7 @@ def test_a_day_restated_to_nothing_leaves_nothing(bench):
 
 def test_a_second_pull_replaces_the_day_and_only_the_day(bench):
     focus(bench, charge("1"))
-    focus(bench, charge("7"), day=date(2026, 2, 1))
+    focus(bench, charge("7", start_time=END, end_time=datetime(2026, 2, 2, tzinfo=UTC)), day=date(2026, 2, 1))
     rows = focus(bench, charge("3"))
     assert [r["BilledCost"] for r in rows] == [3, 7]
 
@@ -138,6 +138,47 @@ def test_every_total_agrees_to_the_last_digit(tmp_path_factory, charges):
         "SELECT BillingCurrency AS c, SUM(BilledCost) AS s FROM gold_reporting.daily_spend GROUP BY 1"
     )
     assert {r["c"]: r["s"] for r in gold} == expected
+
+
+def test_rows_that_look_alike_are_all_charged(bench):
+    rows = focus(bench, charge("1"), charge("1"), charge("1", project_id="proj_b"))
+    assert sum(r["BilledCost"] for r in rows) == 3
+    assert sorted(r["SubAccountId"] for r in rows) == ["proj_a", "proj_a", "proj_b"]
+
+
+def test_an_amount_without_a_currency_is_refused(bench):
+    checks = bench.land("openai_costs", "costs", DAY, [charge("2"), charge("3", amount_currency=None)])
+    assert "expect_column_values_to_not_be_null:amount_currency" in failed(checks)
+
+
+def test_a_bucket_of_another_day_is_refused(bench):
+    checks = bench.land(
+        "openai_costs", "costs", DAY, [charge("1", start_time=datetime(2026, 1, 30, tzinfo=UTC))]
+    )
+    assert failed(checks) == ["expect_column_values_to_satisfy:start_time"]
+
+
+def test_a_day_that_was_not_over_is_completed_by_the_next_pull(bench):
+    focus(bench, charge("0.4", end_time=datetime(2026, 1, 31, 9, tzinfo=UTC)))
+    [row] = focus(bench, charge("1.1"))
+    assert (row["BilledCost"], row["ChargePeriodEnd"]) == (Decimal("1.1"), END)
+
+
+def test_spend_is_told_by_provider_service_model_project_and_team(bench):
+    focus(bench, charge("1"), charge("2", line_item="gpt-4o, output"), charge("4", project_id="proj_b"))
+    plan = {"subscription_id": "s", "provider": "slack", "plan_name": "pro", "billing_cycle": "monthly"}
+    plan |= {"unit_price": Decimal(31), "seats": Decimal(2), "team": "data", "project": "chat"}
+    bench.land("saas_subscriptions", "plans", DAY, [plan])
+    for name in ("daily_costs", "to_focus"):
+        bench.run("saas_subscriptions", name, DAY)
+    bench.run("cost_reporting", "daily_spend", DAY)
+    rows = bench.rows("SELECT * FROM gold_reporting.daily_spend")
+    names = ("ProviderName", "ServiceName", "x_Model", "x_Project", "x_Team")
+    assert {tuple(row[name] for name in names): row["BilledCost"] for row in rows} == {
+        ("OpenAI", "OpenAI API", "gpt-4o", "proj_a", None): 3,
+        ("OpenAI", "OpenAI API", "gpt-4o", "proj_b", None): 4,
+        ("slack", "pro", None, "chat", "data"): 2,
+    }
 
 
 # --- From the wire ----------------------------------------------------------------------------------
