@@ -18,6 +18,7 @@ import pyarrow as pa
 from platform_assets.assets.filling import Doors, Job, fill
 from platform_assets.assets.graph import Node, Part, build_nodes
 from platform_assets.assets.staging import Stage, staging_token
+from platform_assets.assets.surroundings import Surroundings
 from platform_assets.config import load
 from platform_assets.engine.ingestion.pull import PullStats
 from platform_assets.engine.names import TableName
@@ -111,11 +112,12 @@ class Bench:
 
     def _publish(self, job: Job, filled: Any) -> list[CheckOutcome]:
         tenant, spec = self.tenant.tenant, job.node.spec
-        self.warehouse.ensure_table(tenant, spec)
+        for name in (spec.name, *job.node.compared):
+            self.warehouse.ensure_table(tenant, nodes(self.root)[name].spec)
         staging = self.warehouse.create_staging(tenant, spec, staging_token(RUN, job.part, job.day))
         try:
             filled(staging)
-            stage = Stage(job, staging)
+            stage = Stage(job, staging, Surroundings(nodes(self.root)))
             checks = stage.audit().checks
             stage.publish(checks)
         finally:
