@@ -53,8 +53,6 @@ from platform_assets.engine.metrics.settings import MetricSettings
 from platform_assets.ports import ObjectStore, OutboundMessage, Topic
 
 Clock: TypeAlias = Callable[[], datetime]
-_ALIAS_TRIES = 50  # each lost try is another run's progress
-_PIECE_BYTES = 8 * 1024 * 1024
 _LARGE_ROWS = 500_000
 _log = logging.getLogger(__name__)
 

@@ -35,6 +35,7 @@ from platform_assets.engine.metrics.parquet_file import (
 from platform_assets.engine.metrics.request import DatasetSource, SeriesInput
 
 _CHUNK_ROWS = 65_536  # small files are put together up to this
+_OPENED_AT_ONCE = 128  # each may hold a megabyte until its footer is parsed
 _AHEAD_ROWS = 1_048_576  # decoded ahead of use, per series
 _INLINE_ROWS = 16_384  # decoding this much takes less time than handing it to a thread
 _UNKNOWN = (-(2**63), 2**63)
@@ -84,9 +85,14 @@ class Inputs:
         keys = list(dict.fromkeys(key for found in files for key in found.keys))
         budget = ByteBudget()
         shared = SharedTimes()
-        # Only waiting for the store is done in parallel: footers of small files are parsed faster than handed over.
-        fetched = executor.map(lambda key: open_ranges(reader, key, self.meter, budget), keys)
-        objects = {key: ParquetObject(key, found, shared) for key, found in zip(keys, fetched, strict=True)}
+        objects: dict[str, ParquetObject] = {}
+        for start in range(0, len(keys), _OPENED_AT_ONCE):
+            some = keys[start : start + _OPENED_AT_ONCE]
+            # Only waiting for the store is done in parallel: a small file's footer is parsed faster than handed over.
+            fetched = executor.map(lambda key: open_ranges(reader, key, self.meter, budget), some)
+            objects |= {
+                key: ParquetObject(key, found, shared) for key, found in zip(some, fetched, strict=True)
+            }
         pieces = {found.series: _pieces(found, objects) for found in files}
         for piece in {_identity(piece): piece for found in pieces.values() for piece in found}.values():
             piece.source.expect(piece.group)

@@ -26,9 +26,7 @@ FILE_NAMES: Mapping[OutputFormat, str] = {
     OutputFormat.PARQUET: "metrics.parquet",
     OutputFormat.JSONL: "metrics.jsonl",
 }
-ROW_GROUP_ROWS = (
-    524_288  # large enough to be read fast, small enough to encode, hash and send while more is made
-)
+ROW_GROUP_ROWS = 524_288  # enough to be read fast; few enough to hash and send one while the next is made
 _PIECE_BYTES = 1024 * 1024
 
 

@@ -266,6 +266,15 @@ def hourly(code: str, count: int, start: int = 0, **options: object) -> bytes:
     return parquet(code, times, pa.array(np.arange(start, start + count, dtype=float)), **options)
 
 
+def test_a_file_a_day_for_a_year_is_one_series(store: MemoryStore, executor: ThreadPoolExecutor) -> None:
+    days = list(range(366))
+    files = {f"A/{number:03d}.parquet": hourly("A", 24, 24 * number) for number in reversed(days)}
+    put_dataset(store, files, ["A"])
+    found, inputs = read(store, executor, "A")
+    assert rows(found["A"]) == [(number * HOUR, float(number)) for number in range(24 * len(days))]
+    assert inputs.progress == 1.0
+
+
 @pytest.mark.usefixtures("large")
 def test_only_the_needed_columns_of_large_files_are_read(
     store: MemoryStore, executor: ThreadPoolExecutor
