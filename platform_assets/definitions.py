@@ -13,6 +13,7 @@ from platform_assets.assets.graph import build_nodes
 from platform_assets.assets.inbox.definitions import build_inbox
 from platform_assets.assets.keys import tenant_day_partitions
 from platform_assets.assets.metrics import build_metrics
+from platform_assets.assets.notifications.alerts import GoldAlerts, by_table
 from platform_assets.assets.notifications.definitions import Told, build_notifications
 from platform_assets.assets.tables import build_tables
 from platform_assets.config import load
@@ -39,10 +40,12 @@ cdc = build_cdc(configuration.monitors, tenants, start, deployment)
 events = build_events(configuration.events, deployment, tuple(sorted(tenants)), start)
 running = deployment.schedules_enabled
 told = Told(
-    configuration.notifications,
-    configuration.metadata_tables,
-    sorted(tenants),
-    sorted(deployment.ports.notifiers),
+    notifications=configuration.notifications,
+    tables=configuration.metadata_tables,
+    tenants=sorted(tenants),
+    kinds=sorted(deployment.ports.notifiers),
+    alerts=configuration.alerts,
+    schedules_enabled=running,
 )
 
 # One expression: Dagster takes a module with several Definitions in it for a mistake.
@@ -64,6 +67,7 @@ defs = dg.Definitions.merge(
                 partitions=partitions,
                 slices_in_flight=deployment.limits.slices_in_flight,
                 config_version=configuration.version,
+                alerts=GoldAlerts(by_table(configuration.alerts.values()), configuration.notifications),
             ),
             *metrics.assets,
             *cdc.assets,

@@ -18,6 +18,7 @@ from platform_assets.assets.history import RunHistory
 from platform_assets.assets.keys import SliceKey, table_key
 from platform_assets.assets.lineage import column_lineage, table_metadata
 from platform_assets.assets.materialization import check_evaluations, materialization
+from platform_assets.assets.notifications.alerts import GoldAlerts
 from platform_assets.assets.outcomes import SliceOutcome, Status
 from platform_assets.assets.quality_report import QualityReports
 from platform_assets.assets.slice_runner import BAD, RunContext, SliceRunner, Statuses
@@ -41,6 +42,7 @@ def build_tables(
     partitions: dg.MultiPartitionsDefinition,
     slices_in_flight: int,
     config_version: str,
+    alerts: GoldAlerts,
 ) -> dg.AssetsDefinition:
     """The op that fills every declared table, slice by slice, in the order of their lineage."""
     schemas = {node.table: node.spec.schema for node in nodes}
@@ -49,7 +51,10 @@ def build_tables(
     @dg.multi_asset(
         name=OP_NAME,
         specs=[_asset_spec(node, partitions) for node in nodes],
-        check_specs=[_check_spec(node, check, partitions) for node in nodes for check in node.suite],
+        check_specs=[
+            *(_check_spec(node, check, partitions) for node in nodes for check in node.suite),
+            *alerts.specs(nodes, partitions),
+        ],
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
@@ -95,6 +100,7 @@ def build_tables(
                         report = reports.address(outcome.key.tenant)
                         yield materialization(node, outcome, run.run_id, lineage(node), report)
                 yield from check_evaluations(node, outcomes)
+                yield from alerts.look(node, outcomes, doors.warehouse, object_store.adapter, run.now())
                 failures += [outcome for outcome in outcomes if outcome.status in BAD]
         if failures:
             # Retrying the step would run the good slices again: what failed is asked for anew, slice by slice.

@@ -17,12 +17,14 @@ from platform_assets.engine.errors import Problem
 from platform_assets.engine.events.spec import EventSpec
 from platform_assets.engine.ingestion.spec import PipelineSpec, ProviderSpec
 from platform_assets.engine.metrics.spec import MetricSpec
+from platform_assets.engine.notifications.alerts.spec import AlertSpec
 from platform_assets.engine.notifications.spec import NotificationsSpec
 from platform_assets.engine.quality.spec import DqFile
 from platform_assets.engine.spec import Spec
 from platform_assets.engine.tenancy import TenantSpec
 
 MODELS: Mapping[str, type[Spec]] = {
+    "alert": AlertSpec,
     "cdc": MonitorSpec,
     "deployment": DeploymentSpec,
     "dq": DqFile,

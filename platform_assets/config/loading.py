@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from platform_assets.config import checks, needs, suites
+from platform_assets.config.alerts import AlertCheck
 from platform_assets.config.cdc import dataset_problems, read_monitor, shared_cdc_problems
 from platform_assets.config.document import Document, read_document
 from platform_assets.config.draft import Draft, raw_tables
@@ -37,6 +38,8 @@ from platform_assets.engine.events.spec import EventSpec
 from platform_assets.engine.ingestion.spec import ProviderSpec
 from platform_assets.engine.metrics.spec import MetricSpec
 from platform_assets.engine.names import TableName
+from platform_assets.engine.notifications.alerts.alert import Alert
+from platform_assets.engine.notifications.alerts.spec import AlertSpec
 from platform_assets.engine.notifications.tenant import NOBODY_TOLD, PLATFORM, Notifications
 from platform_assets.engine.pipelines import Configuration
 from platform_assets.engine.schema.model import TableSpec
@@ -98,6 +101,7 @@ class _Reading:
     drafts: list[Draft] = field(default_factory=list)
     metadata: dict[str, TableSpec] = field(default_factory=dict)
     metrics: dict[str, tuple[Document, MetricSpec]] = field(default_factory=dict)
+    alerts: dict[str, Alert] = field(default_factory=dict)
     notifications: Notifications = field(default_factory=lambda: NOBODY_TOLD)
     monitors: dict[str, tuple[Document, Monitor]] = field(default_factory=dict)
     events: dict[str, tuple[Document, EventSpec]] = field(default_factory=dict)
@@ -174,6 +178,14 @@ class _Reading:
         tenants = {name: spec for name, (_, spec) in self.tenants.items()}
         reader = NotificationReader(self.root, notifiers, environment, self.problems)
         self.notifications = reader.read(tenants, self.known_tenants)
+        for path in yaml_files(self.root, "alerts", self.problems):
+            document = self._plain_document(path)
+            # JSON has no enumerations: their values are text in the file.
+            spec = document and self._spec(AlertSpec, document, path, "alert_id", strict=False)
+            if document and spec:
+                check = AlertCheck(document, spec, self.owners, self.known_tenants, self.notifications)
+                self.alerts[path.stem] = check.resolved()
+                self.problems += check.problems
 
     def _read_monitors(self) -> None:
         for path in yaml_files(self.root, "cdc", self.problems):
@@ -245,6 +257,7 @@ class _Reading:
             MappingProxyType({p.pipeline_id: p for p in sorted(pipelines, key=lambda p: p.pipeline_id)}),
             MappingProxyType(self.metadata),
             MappingProxyType({code: spec for code, (_, spec) in sorted(self.metrics.items())}),
+            MappingProxyType(self.alerts),
             self.notifications,
             MappingProxyType({name: found for name, (_, found) in sorted(self.monitors.items())}),
             MappingProxyType({name: spec for name, (_, spec) in sorted(self.events.items())}),

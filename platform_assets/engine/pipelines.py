@@ -21,6 +21,7 @@ from platform_assets.engine.tenancy import TenantSpec, runs_pipeline
 
 if TYPE_CHECKING:
     from platform_assets.engine.cdc.monitor import Monitor
+    from platform_assets.engine.notifications.alerts.alert import Alert
     from platform_assets.engine.quality.expectation import Expectation
     from platform_assets.engine.sql.transform import Transform
 
@@ -71,7 +72,7 @@ class Configuration:
 
     ``version``: the git commit the files came from, or a hash of their content.
     ``metadata_tables``: table name (``pipeline_runs``) → spec of ``metadata.pipeline_runs``.
-    ``metrics``: the declared metrics, by metric code. ``notifications``: who is told what, by tenant.
+    ``metrics``: the declared metrics, by metric code. ``alerts``: by id. ``notifications``: who is told what, by tenant.
     ``monitors``: the CDC monitors, by name.
     ``events``: the declared event types, by name.
     """
@@ -84,6 +85,7 @@ class Configuration:
     pipelines: Mapping[str, Pipeline]
     metadata_tables: Mapping[str, TableSpec]
     metrics: Mapping[str, MetricSpec] = field(default_factory=dict)
+    alerts: Mapping[str, Alert] = field(default_factory=dict)
     notifications: Notifications = field(default_factory=lambda: NOBODY_TOLD)
     monitors: Mapping[str, Monitor] = field(default_factory=dict)
     events: Mapping[str, EventSpec] = field(default_factory=dict)

@@ -6,19 +6,24 @@ from dataclasses import dataclass
 import dagster as dg
 
 from platform_assets.assets.notifications.log import TABLE
+from platform_assets.assets.notifications.scheduled import scheduled_job, schedules, time_tables
 from platform_assets.assets.notifications.sensors import delivery_sensor, status_sensors
+from platform_assets.engine.notifications.alerts.alert import Alert
 from platform_assets.engine.notifications.tenant import Notifications
 from platform_assets.engine.schema.model import TableSpec
 
 
 @dataclass(frozen=True)
 class Told:
-    """What to tell, of whom, and by which kinds of channels."""
+    """What to tell, of whom, and by which kinds of channels. ``schedules_enabled``: whether summaries and alerts by the
+    clock start by themselves."""
 
     notifications: Notifications
     tables: Mapping[str, TableSpec]
     tenants: Sequence[str]
     kinds: Sequence[str]
+    alerts: Mapping[str, Alert]
+    schedules_enabled: bool
 
 
 def build_notifications(told: Told) -> dg.Definitions:
@@ -26,9 +31,13 @@ def build_notifications(told: Told) -> dg.Definitions:
     names = told.notifications.tenants
     if not any(told.notifications.of(name).enabled for name in names):
         return dg.Definitions()
+    tables = time_tables(told.notifications, told.alerts, told.tenants)
+    job = scheduled_job(told.notifications, told.alerts)
     return dg.Definitions(
+        jobs=[job] if tables else [],
+        schedules=schedules(job, tables, told.schedules_enabled),
         sensors=[
             *status_sensors(told.notifications, told.tables, told.tenants),
             delivery_sensor(told.notifications, told.tables[TABLE], told.kinds),
-        ]
+        ],
     )
