@@ -19,6 +19,7 @@ from platform_assets.commands.conformance import conformance
 from platform_assets.commands.events import events
 from platform_assets.commands.expression import expression
 from platform_assets.commands.inbox import inbox
+from platform_assets.commands.notify import alerts, notify
 from platform_assets.commands.quality import dq
 
 if TYPE_CHECKING:
@@ -271,11 +272,13 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     Console().print(table)
 
 
+main.add_command(alerts)
 main.add_command(conformance)
 main.add_command(dq)
 main.add_command(events)
 main.add_command(expression)
 main.add_command(inbox)
+main.add_command(notify)
 
 
 if __name__ == "__main__":

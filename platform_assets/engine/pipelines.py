@@ -72,7 +72,7 @@ class Configuration:
 
     ``version``: the git commit the files came from, or a hash of their content.
     ``metadata_tables``: table name (``pipeline_runs``) → spec of ``metadata.pipeline_runs``.
-    ``metrics``: the declared metrics, by metric code. ``alerts``: by id. ``notifications``: who is told what, by tenant.
+    ``metrics``: the declared metrics, by metric code. ``alerts``: by id. ``notifications``: who is told what.
     ``monitors``: the CDC monitors, by name.
     ``events``: the declared event types, by name.
     """

@@ -17,8 +17,16 @@ from platform_assets.assets.notifications.log import NotificationLog
 from platform_assets.assets.notifications.outbox import Held, Outbox
 from platform_assets.engine.errors import ConflictError, PartialError, PlatformError, RetryableError
 from platform_assets.engine.notifications.message import Message, render
-from platform_assets.engine.notifications.occurrence import Job
-from platform_assets.engine.notifications.planning import Forget, Send, Suppress, plan, retry_at
+from platform_assets.engine.notifications.occurrence import Job, Occurrence
+from platform_assets.engine.notifications.planning import (
+    Forget,
+    Send,
+    Suppress,
+    channels_for,
+    plan,
+    retry_at,
+    severity_of,
+)
 from platform_assets.engine.notifications.record import Fact, notification_id
 from platform_assets.engine.notifications.spec import SECRET_FIELDS, EmailChannel, NotificationsSpec
 from platform_assets.engine.notifications.state import (
@@ -95,6 +103,19 @@ class Deliverer:
             report.add(future.result())
         report.errors += [f"{'/'.join(futures[f])}: no answer in {budget_seconds:g} s" for f in late]
         return report
+
+    def deliver_now(self, occurrence: Occurrence) -> list[Fact]:
+        """Tell something once, whatever the cooldowns say, and start none: for trying channels out."""
+        config = self.notifications.of(occurrence.tenant)
+        facts = []
+        for channel in channels_for(config, occurrence.event, occurrence.channels):
+            job = Job(occurrence, channel, self.now())
+            send = Send((job,), severity_of(config, job))
+            outcome = self._attempt(config, send, channel, repeats=False)
+            facts.append(self._fact(config, send, outcome, 1, self.now()))
+        if facts:
+            self.log.write(occurrence.tenant, facts)
+        return facts
 
     # --- One channel --------------------------------------------------------------------------------------------------
 
@@ -181,7 +202,7 @@ class Deliverer:
         self.step("claimed")
         attempts = tries(held.state, claim.jobs) + 1
         repeats = any(held.state.attempts[j].unclear for j in claim.jobs if j in held.state.attempts)
-        outcome = self._attempt(config, send, channel, repeats)
+        outcome = self._attempt(config, send, channel, repeats=repeats)
         self.step("sent")
         now = self.now()
         fact = self._fact(config, send, outcome, attempts, now)
@@ -196,7 +217,7 @@ class Deliverer:
         return Claim(uuid.uuid4().hex, self.owner, tuple(j.id for j in send.jobs), send.keys, now, until)
 
     def _attempt(
-        self, config: NotificationsSpec, send: Send, channel_id: str, repeats: bool
+        self, config: NotificationsSpec, send: Send, channel_id: str, *, repeats: bool
     ) -> Message | PlatformError:
         """The message as it was delivered, or why it was not."""
         channel = config.channel(channel_id)
