@@ -23,6 +23,7 @@ _ON_PURPOSE = frozenset(
     if isinstance(kind, type) and issubclass(kind, errors.PlatformError)
 ) | {"CriticalExpectationFailed"}
 _BAD = ("FAILED", "TIMEOUT", "BLOCKED")
+NOT_RUN = "not run: "  # how the history begins the reason of what waited for a table that failed
 MOST_NAMED = 10
 
 
@@ -64,30 +65,67 @@ def ended(run: Run, tenant: str, rows: RunRows) -> tuple[Occurrence, ...]:
 
 
 def _pipelines(run: Run, tenant: str, rows: RunRows) -> Iterator[Occurrence]:
+    """One per pipeline; but what only waited for another is told with that, and a process that died is told once."""
     if not rows.runs and run.status == "FAILURE":
         text = f"The run of {run.name} failed before it had done anything: {run.error}"
         yield _occurrence(run, tenant, Event.SYSTEM_ERROR, run.name, f"{run.name} died", text)
-    for pipeline, group in _by(rows.runs, "pipeline_id").items():
-        yield _pipeline(run, tenant, pipeline, group)
+    groups = _by(rows.runs, "pipeline_id")
+    kinds = {pipeline: _fate(run, group) for pipeline, group in groups.items()}
+    if "failed" not in kinds.values():  # what it waited for was in another run
+        kinds = {p: "failed" if kind == "blocked" else kind for p, kind in kinds.items()}
+    blocked = [pipeline for pipeline, kind in kinds.items() if kind == "blocked"]
+    yield from _unfinished(run, tenant, {p: groups[p] for p, kind in kinds.items() if kind == "unfinished"})
+    for pipeline, kind in kinds.items():
+        if kind == "failed":
+            yield _failed(run, tenant, pipeline, groups[pipeline], blocked)
+        if kind == "succeeded":
+            text = f"{len(groups[pipeline])} day(s) completed ({_days(groups[pipeline])})."
+            yield _occurrence(run, tenant, Event.PIPELINE_SUCCESS, pipeline, f"{pipeline} succeeded", text)
 
 
-def _pipeline(run: Run, tenant: str, pipeline: str, group: Sequence[Row]) -> Occurrence:
-    """A row that still says RUNNING when its run is over is that of a process that died."""
-    cancelled = [r for r in group if r["status"] == "CANCELLED" or _left(run, r, "CANCELED")]
-    failed = [r for r in group if r["status"] in _BAD or _left(run, r, "FAILURE")]
-    if failed:
-        reason = next((r["error_message"] for r in failed if r["error_message"]), None) or run.error
-        text = f"{len(failed)} of {len(group)} day(s) failed ({_days(failed)}): {reason}"
-        return _occurrence(run, tenant, Event.PIPELINE_FAILURE, pipeline, f"{pipeline} failed", text)
-    if cancelled:
-        text = f"{len(cancelled)} of {len(group)} day(s) were not finished ({_days(cancelled)})."
-        return _occurrence(run, tenant, Event.PIPELINE_WARNING, pipeline, f"{pipeline} was cancelled", text)
-    text = f"{len(group)} day(s) completed ({_days(group)})."
-    return _occurrence(run, tenant, Event.PIPELINE_SUCCESS, pipeline, f"{pipeline} succeeded", text)
+def _fate(run: Run, group: Sequence[Row]) -> str:
+    """failed, blocked (it waited for what failed), unfinished, succeeded: the worst of a pipeline's days."""
+    if any(row["status"] in _BAD and not _waited(row) and not _left(run, row) for row in group):
+        return "failed"
+    if any(_left(run, row) for row in group):
+        return "unfinished"
+    return "blocked" if any(row["status"] in _BAD for row in group) else "succeeded"
 
 
-def _left(run: Run, row: Row, status: str) -> bool:
-    return row["status"] in ("RUNNING", "PENDING") and run.status == status
+def _left(run: Run, row: Row) -> bool:
+    """Left behind by a process that died, whether or not its row has been completed with the run's own error since."""
+    completed = bool(run.error) and row["error_message"] == run.error
+    return row["status"] in ("PENDING", "RUNNING", "CANCELLED") or (row["status"] in _BAD and completed)
+
+
+def _waited(row: Row) -> bool:
+    return row["status"] == "BLOCKED" or (row["error_message"] or "").startswith(NOT_RUN)
+
+
+def _failed(run: Run, tenant: str, pipeline: str, group: Sequence[Row], blocked: Sequence[str]) -> Occurrence:
+    failed = [row for row in group if row["status"] in _BAD]
+    reason = next((r["error_message"] for r in failed if r["error_message"] and not _waited(r)), None)
+    reason = reason or next((r["error_message"] for r in failed if r["error_message"]), None) or run.error
+    text = f"{len(failed)} of {len(group)} day(s) failed ({_days(failed)}): {reason}"
+    more = {"Not run because of it": ", ".join(blocked)} if blocked else {}
+    return _occurrence(run, tenant, Event.PIPELINE_FAILURE, pipeline, f"{pipeline} failed", text, **more)
+
+
+def _unfinished(run: Run, tenant: str, groups: Mapping[str, Sequence[Row]]) -> Iterator[Occurrence]:
+    """A row that still says RUNNING when its run is over is that of a process that died: one happening, however many
+    pipelines it was running."""
+    if not groups:
+        return
+    pipeline = run.name if run.name in groups else min(groups)
+    days = _days([row for group in groups.values() for row in group])
+    more = {"Pipelines": _some(sorted(groups))} if len(groups) > 1 else {}
+    cancelled = run.status == "CANCELED" or any(
+        r["status"] == "CANCELLED" for g in groups.values() for r in g
+    )
+    event = Event.PIPELINE_WARNING if cancelled else Event.PIPELINE_FAILURE
+    title = f"{pipeline} was cancelled" if cancelled else f"{pipeline} failed"
+    text = f"Not finished ({days}): {run.error or 'the run ended before its pipelines did'}"
+    yield _occurrence(run, tenant, event, pipeline, title, text, **more)
 
 
 # --- Steps ----------------------------------------------------------------------------------------------------------
@@ -133,22 +171,14 @@ def _checks(run: Run, tenant: str, rows: RunRows) -> Iterator[Occurrence]:
                 text = f"{table}, {_days(found)}: {_some(names)}"
                 title = f"{len(names)} check(s) of {table} failed"
                 pipeline = found[0]["pipeline_id"]
-                yield _occurrence(run, tenant, event, pipeline, title, text, part=table, table=table)
+                yield _occurrence(run, tenant, event, pipeline, title, text, part=table, Table=table)
 
 
 # --- Common ---------------------------------------------------------------------------------------------------------
 
 
 def _occurrence(
-    run: Run,
-    tenant: str,
-    event: Event,
-    pipeline: str,
-    title: str,
-    text: str,
-    *,
-    part: str = "",
-    table: str = "",
+    run: Run, tenant: str, event: Event, pipeline: str, title: str, text: str, part: str = "", **details: str
 ) -> Occurrence:
     return Occurrence(
         key=":".join((run.run_id, pipeline, part)),
@@ -161,7 +191,7 @@ def _occurrence(
         severity=Severity.CRITICAL if event is Event.SYSTEM_ERROR else None,
         pipeline_id=pipeline,
         run_id=run.run_id,
-        details={"Table": table} if table else {},
+        details=details,
     )
 
 

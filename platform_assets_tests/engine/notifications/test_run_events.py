@@ -57,6 +57,32 @@ def test_a_dead_runs_reason_is_the_runs_own() -> None:
     assert found.message.endswith("the process was killed")
 
 
+def test_what_only_waited_is_told_with_what_failed() -> None:
+    rows = [
+        row("FAILED", error_message="no answer"),
+        row("FAILED", pipeline_id="cost_reporting", error_message="not run: raw_openai.costs failed"),
+        row("BLOCKED", pipeline_id="cost_insights"),
+    ]
+    (found,) = ended(run(), TENANT, RunRows(rows))
+    assert found.subject == "openai_costs" and found.message.endswith("no answer")
+    assert found.details == {"Not run because of it": "cost_insights, cost_reporting"}
+
+
+def test_what_waited_for_another_run_is_told_itself() -> None:
+    (found,) = ended(run(), TENANT, RunRows([row("BLOCKED", pipeline_id="cost_reporting")]))
+    assert (found.event, found.subject) == (Event.PIPELINE_FAILURE, "cost_reporting")
+
+
+@pytest.mark.parametrize("completed", [False, True], ids=["left RUNNING", "completed since"])
+def test_a_process_that_died_is_one_happening(completed: bool) -> None:
+    status, error = ("FAILED", "killed") if completed else ("RUNNING", None)
+    rows = [row(status, pipeline_id=p, error_message=error) for p in ("a_costs", "openai_costs", "z_costs")]
+    (found,) = ended(run(), TENANT, RunRows(rows))
+    assert (found.event, found.subject) == (Event.PIPELINE_FAILURE, "openai_costs")
+    assert found.details == {"Pipelines": "a_costs, openai_costs, z_costs"}
+    assert "killed" in found.message
+
+
 def test_each_pipeline_is_told_by_itself() -> None:
     rows = [row("FAILED"), row("COMPLETED", pipeline_id="cost_reporting")]
     assert sorted(events(ended(run(), TENANT, RunRows(rows)))) == [
