@@ -11,8 +11,9 @@ from platform_assets.config.reading import nearest, one_of
 from platform_assets.engine.errors import Problem
 from platform_assets.engine.names import TableName
 from platform_assets.engine.notifications.alerts.alert import Alert
-from platform_assets.engine.notifications.alerts.conditions import typed
-from platform_assets.engine.notifications.alerts.spec import AlertSpec, Condition, Conditions, DataFreshness
+from platform_assets.engine.notifications.alerts.conditions import Condition, Conditions, typed
+from platform_assets.engine.notifications.alerts.data_freshness import DataFreshness
+from platform_assets.engine.notifications.alerts.spec import AlertSpec
 from platform_assets.engine.notifications.tenant import Notifications
 from platform_assets.engine.schema.model import Field, FieldType, Mode
 

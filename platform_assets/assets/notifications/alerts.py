@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 
@@ -20,12 +21,10 @@ from platform_assets.assets.outcomes import SliceOutcome, Status
 from platform_assets.engine.errors import PlatformError
 from platform_assets.engine.names import TableName
 from platform_assets.engine.notifications.alerts.alert import Alert, AlertResult, alert_occurrence
-from platform_assets.engine.notifications.alerts.evaluate import Answer, evaluate
-from platform_assets.engine.notifications.alerts.money import NO_RATES, Rates
-from platform_assets.engine.notifications.alerts.queries import FX_RATES, Question, question, rates_question
+from platform_assets.engine.notifications.alerts.money import FX_RATES, NO_RATES, Rates, rates_query
 from platform_assets.engine.notifications.events import Severity
 from platform_assets.engine.notifications.tenant import NOBODY_TOLD, Notifications
-from platform_assets.engine.sql.binding import bind_query
+from platform_assets.engine.sql.binding import Parameters, bind_query
 from platform_assets.ports import ObjectStore, Warehouse
 
 LOGGER = logging.getLogger(__name__)
@@ -39,9 +38,10 @@ def evaluate_alert(warehouse: Warehouse, alert: Alert, tenant: str, day: date, n
     try:
         if warehouse.describe(tenant, alert.table) is None:
             return AlertResult(alert, tenant, day, "no_data")
-        rows = _rows(warehouse, tenant, question(alert.spec.rule, day, now, alert.currencies))
-        rates = _rates(warehouse, tenant, day) if _needs_rates(alert) else NO_RATES
-        findings = evaluate(alert.spec.rule, Answer(rows, day, now, rates, alert.wanted, alert.currencies))
+        asked = alert.question(day, now)
+        rows = _rows(warehouse, tenant, asked.sql, asked.parameters)
+        rates = _rates(warehouse, tenant, day) if alert.needs_rates else NO_RATES
+        findings = alert.judged(rows, day, now, rates)
     except PlatformError as error:
         return AlertResult(alert, tenant, day, "error", error=str(error))
     except Exception as error:  # a bug in a rule is that alert's trouble, not the run's
@@ -50,24 +50,17 @@ def evaluate_alert(warehouse: Warehouse, alert: Alert, tenant: str, day: date, n
     return AlertResult(alert, tenant, day, findings.status, findings)
 
 
-def _rows(warehouse: Warehouse, tenant: str, asked: Question) -> list[dict[str, object]]:
-    query = bind_query(asked.sql, tenant, asked.parameters, name=f"alert on {asked.table}")
-    rows: list[dict[str, object]] = warehouse.query(tenant, query).to_pylist()
-    return rows
-
-
-def _needs_rates(alert: Alert) -> bool:
-    return any(alert.currencies) or getattr(alert.spec.rule, "currency", None) is not None
+def _rows(warehouse: Warehouse, tenant: str, sql: str, parameters: Parameters) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = warehouse.query(
+        tenant, bind_query(sql, tenant, parameters, name="alert")
+    ).to_pylist()
+    return found
 
 
 def _rates(warehouse: Warehouse, tenant: str, day: date) -> Rates:
     if warehouse.describe(tenant, FX_RATES) is None:
         return NO_RATES
-    by_pair: dict[tuple[str, str], dict[date, object]] = {}
-    for row in _rows(warehouse, tenant, rates_question(day)):
-        pair = (str(row["from_currency"]), str(row["to_currency"]))
-        by_pair.setdefault(pair, {})[row["rate_date"]] = row["rate"]  # type: ignore[index]
-    return Rates(by_pair)  # type: ignore[arg-type]
+    return Rates.of(_rows(warehouse, tenant, *rates_query(day)))
 
 
 def tell(outbox: Outbox, notifications: Notifications, results: Iterable[AlertResult], now: datetime) -> int:

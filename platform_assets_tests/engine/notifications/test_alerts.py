@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from platform_assets.engine.notifications.alerts.conditions import holds, typed
-from platform_assets.engine.notifications.alerts.evaluate import Answer, Findings, compared, evaluate
+from platform_assets.engine.notifications.alerts.alert import evaluate
+from platform_assets.engine.notifications.alerts.conditions import Condition, holds, typed
 from platform_assets.engine.notifications.alerts.money import NO_RATES, Rates
-from platform_assets.engine.notifications.alerts.spec import AlertSpec, Condition, Rule
+from platform_assets.engine.notifications.alerts.percent_change import compared
+from platform_assets.engine.notifications.alerts.rule import Answer, Findings
+from platform_assets.engine.notifications.alerts.spec import AlertSpec, Rule
 from platform_assets.engine.schema.model import FieldType
 
 DAY = date(2026, 11, 27)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 from platform_assets.engine.names import TableName
-from platform_assets.engine.notifications.alerts.evaluate import Findings
-from platform_assets.engine.notifications.alerts.queries import table_of
-from platform_assets.engine.notifications.alerts.spec import ABOUT_RUNS, AlertSpec
+from platform_assets.engine.notifications.alerts.money import NO_RATES, Rates
+from platform_assets.engine.notifications.alerts.rule import Answer, Findings, Found, Moment, Question, Row
+from platform_assets.engine.notifications.alerts.spec import AlertSpec, Rule
 from platform_assets.engine.notifications.occurrence import Occurrence
 from platform_assets.engine.notifications.spec import NotificationsSpec
 
@@ -18,7 +19,7 @@ MOST_SHOWN = 20
 
 @dataclass(frozen=True)
 class Alert:
-    """``wanted`` and ``currencies``: of a ``conditions`` rule, by condition (``evaluate.Answer``)."""
+    """``wanted`` and ``currencies``: of a ``conditions`` rule, by condition (``rule.Answer``)."""
 
     spec: AlertSpec
     wanted: tuple[Any, ...] = ()
@@ -30,16 +31,35 @@ class Alert:
 
     @property
     def table(self) -> TableName:
-        return table_of(self.spec.rule)
+        return self.spec.rule.looks_at()
 
     @property
     def on_gold(self) -> bool:
         """Whether it looks at a tenant's day of a table, and is shown as a check of that table."""
-        return self.spec.rule.type not in ABOUT_RUNS
+        return self.spec.rule.on_gold
 
     @property
     def check_name(self) -> str:
         return f"alert_{self.id}"
+
+    @property
+    def needs_rates(self) -> bool:
+        return any(self.currencies) or getattr(self.spec.rule, "currency", None) is not None
+
+    def question(self, day: date, now: datetime) -> Question:
+        """What to ask for one tenant and day."""
+        return self.spec.rule.question(Moment(day, now, self.currencies))
+
+    def judged(self, rows: Sequence[Row], day: date, now: datetime, rates: Rates = NO_RATES) -> Findings:
+        """What the answer to the question means."""
+        return evaluate(self.spec.rule, Answer(rows, day, now, rates, self.wanted, self.currencies))
+
+
+def evaluate(rule: Rule, answer: Answer) -> Findings:
+    """The findings of one rule for one tenant and day."""
+    found = Found()
+    rule.judge(answer, found)
+    return Findings(tuple(found.matches), tuple(dict.fromkeys(found.unjudged)), len(answer.rows))
 
 
 @dataclass(frozen=True)
