@@ -37,6 +37,20 @@ demo: $(STAMP) ## Two tenants' costs, from a provider's API to a monthly report,
 dev: $(STAMP) ## The Dagster UI on the demo's data
 	$(BIN)/python -m platform_assets.demo --serve
 
+PORT ?= 8080
+LOCAL := $(BIN)/python -m platform_assets.demo.cdc
+.PHONY: local-up local-seed local-run local-test local-down
+local-up: $(STAMP) ## The CDC monitor's sample data, afresh
+	$(LOCAL) up
+local-seed: $(STAMP) ## The sample tables as they were at first
+	$(LOCAL) seed
+local-run: $(STAMP) ## The CDC monitor as a service on port PORT, in the background
+	$(LOCAL) run --port $(PORT)
+local-test: $(STAMP) ## Post the sample event; METRIC lines 1500.0 and 0.1875
+	$(LOCAL) test --port $(PORT)
+local-down: ## Stop the service
+	$(LOCAL) down
+
 .PHONY: emulators
 emulators: $(STAMP) ## BigQuery, S3, SQS, SNS and Pub/Sub on loopback, until Ctrl-C
 	bash platform_assets_tests/servers/install.sh

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from platform_assets.commands.cdc import cdc
 from platform_assets.commands.conformance import conformance
 from platform_assets.commands.events import events
 from platform_assets.commands.expression import expression
@@ -273,6 +274,7 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
 
 
 main.add_command(alerts)
+main.add_command(cdc)
 main.add_command(conformance)
 main.add_command(dq)
 main.add_command(events)

@@ -16,9 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
-from platform_assets.assets.inbox.store import Inbox
 from platform_assets.engine.cdc.matching import handlers_for
 from platform_assets.engine.cdc.monitor import Monitor
 from platform_assets.engine.cdc.points import (
@@ -74,6 +73,14 @@ class Report:
     counts: Tally[str] = field(default_factory=Tally)
 
 
+class Ledgers(Protocol):
+    """Where a partition's ledger is kept: ``assets.inbox.store.Inbox``."""
+
+    def ledger(self, partition: str) -> tuple[bytes | None, str | None]: ...
+
+    def save_ledger(self, partition: str, data: bytes, etag: str | None) -> None: ...
+
+
 @dataclass(frozen=True)
 class CdcHandler:
     """Applies a partition's messages; see ``inbox.apply.Handler``. ``scope``: what its tenant may read, None where
@@ -85,7 +92,7 @@ class CdcHandler:
     scope: DataScope | None
     source: Callable[[], QuerySource]
     sink: MetricSink
-    inbox: Inbox
+    inbox: Ledgers
     settings: CdcSettings
     now: Callable[[], datetime]
     report: Report

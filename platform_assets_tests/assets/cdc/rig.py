@@ -119,10 +119,11 @@ class Rig:
     sink: Sink = field(default_factory=Sink)
     time: datetime = datetime(2025, 11, 5, 20, tzinfo=UTC)
     reports: list[Report] = field(default_factory=list)
+    tables: QuerySource | None = None
 
     def __post_init__(self) -> None:
-        inner = DuckDBSources(DuckDBSourcesSettings(folder=str(self.folder))).open({}, None)
-        self.source = CountingSource(inner)
+        here = DuckDBSources(DuckDBSourcesSettings(folder=str(self.folder))).open({}, None)
+        self.source = CountingSource(self.tables or here)
         self.inbox = Inbox(self.store, "cdc")
 
     def send(self, *records: Any, attributes: Mapping[str, str] | None = None) -> None:

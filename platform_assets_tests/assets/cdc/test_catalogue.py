@@ -74,7 +74,7 @@ RULES: list[tuple[str, str, Mapping[str, Any], Mapping[str, list[float]]]] = [
     ("no history table", "pipesv2_wrangling", {"uh": None}, {NEW: [1.0], VOLUME: [1.0]}),
     ("empty history", "pipesv2_wrangling", {**rows("uh", ""), **rows("ph", "")}, {NEW: [1.0], VOLUME: [1.0]}),
     ("history of the month before only", "pipesv2_wrangling",
-     {**rows("uh", "('h5', 5, 'b5', 'f5', 50, 5, '2025-09-26 00:00Z', NULL)"), **rows("ph", ""), **rows("u", ""),
+     {**rows("uh", "('h5', 5, 'b5', 'f5', 50, 5, '2025-09-26 00:00:00+00', NULL)"), **rows("ph", ""), **rows("u", ""),
       **rows("p", "")}, {VOLUME: [0.0]}),
     ("no excluded table", "pipesv2_selection", {"excluded": None}, {POST + "total": [0.0], POST + "relative": [0.0]}),
     ("empty savings", "pipesv2_selection", rows("savings", ""), {POST + "total": [500.0], POST + "relative": [0.0]}),
@@ -90,7 +90,7 @@ RULES: list[tuple[str, str, Mapping[str, Any], Mapping[str, list[float]]]] = [
      {"sent_over_accepted_last_2_days": [0.0, 0.0, 0.0], "sent_over_validation_last_2_days": [0.0, 0.0, 0.0]}),
     # Without rows of the run the window ends twenty minutes before the change, at 18:03:31: h7 is in it, h5 is not.
     ("a run without rows", "pipesv2_submission",
-     rows("submitted", "('h7', 'SUBMITTED_SUCCESS', 1, 'run2', '2025-11-05 18:00Z')"),
+     rows("submitted", "('h7', 'SUBMITTED_SUCCESS', 1, 'run2', '2025-11-05 18:00:00+00')"),
      {"vl_pago/" + SENT: [9 / 459]}),
 ]  # fmt: skip
 
