@@ -30,7 +30,7 @@ from platform_assets.engine.cdc.points import (
     encode_ledger,
     spaced,
 )
-from platform_assets.engine.cdc.queries import NUMBER, Question, Statement, bound, statements
+from platform_assets.engine.cdc.queries import Question, Statement, bound, statements
 from platform_assets.engine.cdc.record import read_record
 from platform_assets.engine.cdc.settings import CdcSettings
 from platform_assets.engine.cdc.spec import Counter, Gauge
@@ -48,6 +48,7 @@ from platform_assets.engine.errors import (
     RetryableError,
 )
 from platform_assets.engine.inbox.model import Dead, Done, Outcome, Retry, StoredMessage
+from platform_assets.engine.sql.model import NUMBER
 from platform_assets.ports import MetricKind, MetricPoint, MetricSink, QuerySource
 
 FAILURE = "handler_execution_failure"

@@ -2,7 +2,8 @@
 
 A question is a monitor's query with its tables and values. Two monitors that sum one column of one table ask the same
 question, and one answer serves both. Questions with the same columns become one statement of ``UNION ALL``.
-Owns the step from ``source.<table>`` to real tables. They are written through the tree and values are bound by name.
+Owns the step from ``source.<table>`` to real tables. The tree gets slots for them, and slots are filled with checked
+names in backticks; values are bound by name.
 """
 
 from __future__ import annotations
@@ -17,19 +18,18 @@ from sqlglot import exp
 
 from platform_assets.engine.cdc.tables import SourceTable
 from platform_assets.engine.schema.model import FieldType
-from platform_assets.engine.sql.model import BoundSql
+from platform_assets.engine.sql.model import BoundSql, SqlPart, numbered
 from platform_assets.engine.sql.transform import Transform, dataset_tables
 
-NUMBER = "question_number"
 Bound = tuple[str, FieldType, str | datetime]
 
 
 @dataclass(frozen=True)
 class Question:
     """A query about certain tables with certain values: equal questions have equal answers. ``values``: (parameter,
-    type, value)."""
+    type, value), the parameters named by their values."""
 
-    text: str
+    part: SqlPart
     columns: tuple[str, ...]
     tables: tuple[SourceTable, ...]
     values: tuple[Bound, ...]
@@ -53,10 +53,17 @@ def ask(
     values: Mapping[str, tuple[FieldType, str | datetime]],
 ) -> Question:
     """``tables``: for each ``source.<name>`` of the query; ``values``: for each of its parameters."""
-    named = tuple((table.table, tables[table.table]) for table in query.tables)
-    bound = tuple((name, _parameter_name(*values[name]), *values[name]) for name in query.parameters)
-    text = _written(query, named, tuple((old, new) for old, new, _, _ in bound))
-    return Question(text, query.columns, tuple(table for _, table in named), tuple(b[1:] for b in bound))
+    text, slots = _with_slots(query)
+    real = tuple(tables[table.table] for table in query.tables)
+    bound = tuple((_parameter_name(*values[name]), *values[name]) for name in query.parameters)
+    part = SqlPart(
+        text,
+        tuple(
+            (slots[t.table], (r.project, r.dataset, r.table)) for t, r in zip(query.tables, real, strict=True)
+        ),
+        tuple((slots[f"@{name}"], b[0]) for name, b in zip(query.parameters, bound, strict=True)),
+    )
+    return Question(part, query.columns, real, bound)
 
 
 def _parameter_name(kind: FieldType, value: str | datetime) -> str:
@@ -65,28 +72,24 @@ def _parameter_name(kind: FieldType, value: str | datetime) -> str:
     return f"p{hashlib.sha256(f'{kind}:{text}'.encode()).hexdigest()[:32]}"
 
 
-@lru_cache(maxsize=65_536)
-def _written(
-    query: Transform, tables: tuple[tuple[str, SourceTable], ...], parameters: tuple[tuple[str, str], ...]
-) -> str:
-    """The query about real tables. Every table keeps its short name as alias, so columns may be qualified by it."""
-    real, tree = dict(tables), query.tree.copy()
+@lru_cache(maxsize=1024)
+def _with_slots(query: Transform) -> tuple[str, dict[str, str]]:
+    """(BigQuery text, table or @parameter → its slot). A slot's name holds a hash of the text, so that nothing in the
+    text can be one by chance. Every table keeps its short name as alias, so columns may be qualified by it."""
+    mark = f"slot_{hashlib.sha256(query.text.encode()).hexdigest()[:16]}"
+    slots = {table.table: f"{mark}_t{n}x" for n, table in enumerate(query.tables)}
+    slots |= {f"@{name}": f"{mark}_p{n}x" for n, name in enumerate(query.parameters)}
+    tree = query.tree.copy()
     for table in list(dataset_tables(tree)):
-        target = real[table.name]
-        new = exp.Table(
-            this=exp.to_identifier(target.table, quoted=True),
-            db=exp.to_identifier(target.dataset, quoted=True),
-            catalog=exp.to_identifier(target.project, quoted=True),
-        )
+        new = exp.Table(this=exp.to_identifier(slots[table.name], quoted=True))
         new.set("alias", table.args.get("alias") or exp.TableAlias(this=exp.to_identifier(table.name)))
         table.replace(new)
     for column in tree.find_all(exp.Column):
         if column.text("db"):
             column.set("db", None)
-    names = dict(parameters)
     for parameter in tree.find_all(exp.Parameter):
-        parameter.set("this", exp.Var(this=names[parameter.name]))
-    return tree.sql(dialect="bigquery", comments=False)
+        parameter.set("this", exp.Var(this=slots[f"@{parameter.name}"]))
+    return tree.sql(dialect="bigquery", comments=False), slots
 
 
 def statements(questions: Iterable[Question], tables_per_query: int) -> list[Statement]:
@@ -111,12 +114,20 @@ def _parts(questions: Sequence[Question], most: int) -> Iterator[list[Question]]
 
 
 def bound(statement: Statement) -> BoundSql:
-    """One query: the questions' own texts, numbered."""
-    arms = [
-        f"SELECT {number} AS {NUMBER}, answer.* FROM ({question.text}) AS answer"  # noqa: S608 - from a checked tree
-        for number, question in enumerate(statement.questions)
-    ]
+    """One query: the questions' own texts, numbered, their slots filled."""
+    parts = tuple(question.part for question in statement.questions)
+    arms = [numbered(number, _filled(part)) for number, part in enumerate(parts)]
     values = {
         name: (kind, value) for question in statement.questions for name, kind, value in question.values
     }
-    return BoundSql("\nUNION ALL\n".join(arms), values)
+    return BoundSql("\nUNION ALL\n".join(arms), values, parts)
+
+
+def _filled(part: SqlPart) -> str:
+    """Only names that ``resolve`` has checked letter by letter are filled in, each in backticks."""
+    text = part.text
+    for slot, table in part.tables:
+        text = text.replace(f"`{slot}`", ".".join(f"`{name}`" for name in table))
+    for slot, name in part.parameters:
+        text = text.replace(slot, name)
+    return text

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from platform_assets.engine.errors import ConfigError, DataError, NotFoundError, RetryableError
 from platform_assets.engine.spec import Spec
-from platform_assets.engine.sql.model import BoundSql
+from platform_assets.engine.sql.model import BoundSql, SqlPart, numbered
 from platform_assets.ports import QuerySource, Secret
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ class DuckDBQuerySource:
 
     def _local(self, query: BoundSql) -> tuple[str, str]:
         """The query in DuckDB's words, and the one project it reads."""
+        if query.parts:
+            return _union(query.parts)
         from sqlglot import exp, parse_one
 
         from platform_assets.engine.sql.dialect import to_duckdb
@@ -128,3 +130,24 @@ class DuckDBQuerySource:
         except duckdb.IOException as error:
             raise RetryableError(f"source {project}: {error}") from error
         return connection
+
+
+def _union(parts: Sequence[SqlPart]) -> tuple[str, str]:
+    """Queries put together, each translated once however many tables it is asked about."""
+    projects = sorted({project for part in parts for _, (project, _, _) in part.tables})
+    if len(projects) != 1:
+        raise ConfigError("a source's query reads tables of exactly one project")
+    arms = [numbered(number, _filled(part)) for number, part in enumerate(parts)]
+    return "\nUNION ALL\n".join(arms), projects[0]
+
+
+def _filled(part: SqlPart) -> str:
+    from platform_assets.engine.sql.dialect import to_duckdb
+
+    text = to_duckdb(part.text)
+    for slot, (_, dataset, table) in part.tables:
+        names = (_ATTACHED, dataset, table)
+        text = text.replace(f'"{slot}"', ".".join('"' + name.replace('"', '""') + '"' for name in names))
+    for slot, name in part.parameters:
+        text = text.replace(slot, name)
+    return text

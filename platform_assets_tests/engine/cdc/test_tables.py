@@ -4,7 +4,7 @@ import pytest
 from sqlglot import exp, parse_one
 
 from platform_assets.engine.cdc.monitor import parse_query
-from platform_assets.engine.cdc.queries import ask
+from platform_assets.engine.cdc.queries import Statement, ask, bound
 from platform_assets.engine.cdc.tables import DataScope, SourceTable, scope_of
 from platform_assets.engine.errors import DataError
 
@@ -76,5 +76,6 @@ def test_scopes_come_of_patterns_and_of_the_tenants_own() -> None:
 def test_names_that_are_words_of_sql_stay_names(word: str) -> None:
     query = parse_query("SELECT SUM(vl_pago) AS total FROM source.claims", "q", ())
     asked = ask(query, {"claims": SCOPE.resolve(word, "v")}, {})
-    (table,) = parse_one(asked.text, dialect="bigquery").find_all(exp.Table)
+    sql = bound(Statement((asked,))).sql
+    (table,) = parse_one(sql, dialect="bigquery").find_all(exp.Table)
     assert (table.catalog, table.db, table.name) == ("data-project", "tmp_abertta", word)
