@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from platform_assets.engine.cdc.points import (
@@ -82,7 +82,6 @@ def test_nothing_is_told_past_the_end_of_the_day() -> None:
 times = st.lists(st.floats(0, 86_000, allow_nan=False).map(lambda s: round(s, 3)), min_size=1, max_size=40)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no mistake
 @given(times, st.lists(st.integers(1, 5), max_size=20))
 def test_in_whatever_batches_changes_come_the_count_ends_right_and_points_are_spaced(
     seconds: list[float], sizes: list[int]
