@@ -1,12 +1,16 @@
 """Every query of every pipeline reads a bounded part of its tables: the partition column is compared with parameters
 and constants only, so a warehouse prunes, and what a run scans does not grow with history."""
 
-import pytest
-from sqlglot import exp
+from datetime import date
 
-from platform_assets.engine.schema.model import TableSpec
+import pytest
+from sqlglot import exp, parse_one
+
+from platform_assets.engine.costs.restatement import changes_query
+from platform_assets.engine.names import TableName
+from platform_assets.engine.schema.model import Slice, TableSpec
 from platform_assets.engine.sql.transform import dataset_tables
-from platform_assets_tests.pipelines.bench import configuration
+from platform_assets_tests.pipelines.bench import configuration, nodes
 
 _COMPARISONS = (exp.EQ, exp.GTE, exp.GT, exp.LTE, exp.LT, exp.Between)
 
@@ -59,12 +63,35 @@ def test_partitions_are_pruned_by_constants(query):
         assert bounds(select, spec.partitioning.column) == {"from", "to"}, f"{table.db}.{table.name}"
 
 
-@pytest.mark.parametrize("pipeline", ["gcp_billing", "gcp_focus"])
-def test_sources_elsewhere_are_pruned_too(pipeline):
-    step = configuration().pipelines[pipeline].steps[0]
+# Where another system's table is cut by something else than the day a partition holds.
+PARTITIONED_BY = {"gcp_billing": "_PARTITIONTIME", "gcp_focus": "x_ExportTime"}
+
+
+def sql_sources():
+    for name, pipeline in configuration().pipelines.items():
+        for step in pipeline.steps:
+            if step.spec.type == "ingest" and step.spec.source.type == "sql":
+                yield pytest.param(name, step, id=f"{name}.{step.spec.step_id}")
+
+
+@pytest.mark.parametrize(("pipeline", "step"), list(sql_sources()))
+def test_sources_elsewhere_are_pruned_too(pipeline, step):
     [table] = dataset_tables(step.transform.tree)
-    column = {"gcp_billing": "_PARTITIONTIME", "gcp_focus": "x_ExportTime"}[pipeline]
-    assert bounds(table.parent_select, column) == {"from", "to"}
+    assert bounds(table.parent_select, PARTITIONED_BY[pipeline]) == {"from", "to"}
+    assert step.spec.source.maximum_bytes_billed <= 100 * 2**30
+
+
+@pytest.mark.parametrize("table", sorted(str(name) for name, node in nodes().items() if node.measure))
+def test_what_is_replaced_before_it_is_published_is_compared_by_its_own_partition(table):
+    """The summary of what changed reads the published slice only."""
+    spec = tables()[table]
+    measure = nodes()[spec.name].measure
+    day = Slice(((spec.partitioning.column, date(2026, 1, 31)), ("x_pipeline", "p")))
+    query = changes_query(spec.name, TableName("raw_x", "staged"), day, measure)
+    [old] = [
+        t for t in parse_one(query.sql, dialect="bigquery").find_all(exp.Table) if t.name == spec.name.table
+    ]
+    assert bounds(old.parent_select, spec.partitioning.column) == {"from", "to"}
 
 
 def test_the_check_sees_an_unbounded_query():
