@@ -177,6 +177,16 @@ def test_of_a_label_that_stands_twice_the_last_one_counts(bench, export):
     assert (row["x_Team"], row["x_Project"], row["SubAccountName"]) == ("data-dup", "acme-prod", "acme-prod")
 
 
+def test_a_label_that_stands_twice_is_warned_about(bench, export):
+    once = {**REGULAR, "labels": [{"key": "team", "value": "data"}]}
+    export.append(DAY, once)
+    checks = bench.run("gcp_billing", "billing_export", DAY, billing_export_table=TABLE)
+    assert failed(checks, "warning") == []
+    export.append(DAY, once, REGULAR)
+    checks = bench.run("gcp_billing", "billing_export", DAY, billing_export_table=TABLE)
+    assert [c.expectation_id for c in checks if not c.success] == ["label_keys_unique"]
+
+
 def test_a_projects_label_counts_where_the_resource_has_none(bench, export):
     [row] = focus(bench, export, {**REGULAR, "labels": []})
     assert (row["x_Team"], json.loads(row["Tags"])["team"]) == ("whole-project", "whole-project")
