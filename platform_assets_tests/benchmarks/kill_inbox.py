@@ -92,6 +92,7 @@ class Outcome:
     effects: int = 0
     dead: int = 0
     lost: int = 0
+    lost_bodies: list[str] = field(default_factory=list)
     doubled: int = 0
     waiting: int = 0
     accidents: int = 0
@@ -217,8 +218,8 @@ class Harness:
         for name in steps:
             self._die_at(name)
         while sum(self.outcome.random_kills.values()) < kills:
-            kind = self.chance.choice(("tick", "run", "run"))
-            share = self.chance.uniform(0.0, 1.1)
+            kind = self.chance.choice(("tick", "run"))
+            share = self.chance.uniform(0.0, 1.0)
             self.round(Death(kind=kind, victim=self.chance.randrange(4), share=share))
             self._told()
         self._drain()
@@ -345,7 +346,7 @@ class Harness:
         for name, value in self._counted().items():
             setattr(self.outcome, name, value)
 
-    def _counted(self) -> dict[str, int]:
+    def _counted(self) -> dict[str, Any]:
         """In a child, which may open clients; it answers through a file."""
         answer = self.place.folder / "counts.json"
         answer.unlink(missing_ok=True)
@@ -353,7 +354,7 @@ class Harness:
             lambda: _write(answer, counts(self.place, self.bodies)), self.place.folder / "error-count"
         )
         os.waitpid(child, 0)
-        found: dict[str, int] = json.loads(answer.read_text())
+        found: dict[str, Any] = json.loads(answer.read_text())
         return found
 
 
@@ -361,7 +362,7 @@ def _write(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value))
 
 
-def counts(place: Place, bodies: Mapping[str, str]) -> dict[str, int]:
+def counts(place: Place, bodies: Mapping[str, str]) -> dict[str, Any]:
     from platform_assets.assets.inbox.store import Inbox
     from platform_assets.resources.bindings import create
 
@@ -373,11 +374,13 @@ def counts(place: Place, bodies: Mapping[str, str]) -> dict[str, int]:
     made = Counter(info.key.split("/")[2] for info in store.list("made/effects/"))
     effects = {info.key.split("/")[1] for info in store.list("effects/")}
     letters = Counter(letter.message.body.decode() for _, letter in inbox.dead_letters())
+    lost = sorted(bodies.get(id_, id_) for id_ in good - effects) + sorted(bad - set(letters))
     return {
         "sent": len(bodies),
         "effects": len(effects),
         "dead": letters.total(),
-        "lost": len(good - effects) + len(bad - set(letters)),
+        "lost": len(lost),
+        "lost_bodies": lost[:10],
         "doubled": _beyond_first(made)
         + _beyond_first(letters)
         + len(effects - good)

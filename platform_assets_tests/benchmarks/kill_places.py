@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from platform_assets.ports import OutboundMessage
 from platform_assets.resources.aws_client import AwsSettings, connect
 from platform_assets.resources.bindings import create
 
+SOMETHING, FAILED = 7, 1  # how a child of the parent's own ends
 SPEC = InboxSpec(
     batch_messages=20,
     lease_seconds=10,
@@ -80,13 +82,15 @@ def pubsub_place(url: str, address: str, folder: Path) -> Place:
     queue = {**where, "subscription": name, "visibility_seconds": lease, "shortest_wait_seconds": 0.5}
 
     def left() -> int:
-        """Pub/Sub tells no count: whether anything comes within a lease's time."""
+        """Pub/Sub tells no count: whether anything comes within a lease's time. It is given back at once."""
 
         def pull() -> None:
-            if create("queue", "pubsub", queue).pull(1, wait_seconds=lease + 2):
-                os._exit(7)
+            subscription = create("queue", "pubsub", queue)
+            if found := subscription.pull(1, wait_seconds=lease + 2):
+                subscription.nack(found)
+                os._exit(SOMETHING)
 
-        return 1 if _in_child(pull) == 7 else 0
+        return 1 if _in_child(pull) == SOMETHING else 0
 
     return Place(_home(folder), _adapters(url, ("queue", "pubsub", queue)), send, left, lease)
 
@@ -128,13 +132,18 @@ def _publish(topic: Mapping[str, str], messages: Sequence[OutboundMessage]) -> N
 
 
 def _in_child(act: Callable[[], None]) -> int:
-    """Its exit code. An error in it is the harness's own and shows on standard error."""
+    """0, or the code with which ``act`` ended the child. Its errors are the harness's own, and end that."""
     child = os.fork()
     if child == 0:
-        code = 1
+        code = FAILED
         try:
             act()
             code = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code not in (0, SOMETHING):
+        raise RuntimeError(f"a child of the harness itself failed with {code}")
+    return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from random import Random
@@ -150,6 +151,26 @@ def test_a_run_reads_only_its_own_bytes() -> None:
     before = rig.store.bytes_read
     rig.apply(ACME)
     assert rig.store.bytes_read - before < 1_000
+
+
+@pytest.mark.parametrize(("old", "messages"), [(0, 1), (100_000, 1), (0, 3_000)])
+def test_a_run_costs_the_same_however_many_batches_there_have_been_and_messages_there_are(
+    old: int, messages: int
+) -> None:
+    rig = Rig(spec=InboxSpec(batch_messages=3_000))
+    for number in range(old):
+        batch = f"202601{number % 28 + 1:02d}T000000000000-{number:08x}"
+        rig.store.objects[f"inbox/orders/messages/2026-01-{number % 28 + 1:02d}/{batch}.jsonl"] = (b"", "")
+        rig.store.objects[f"inbox/orders/history/{ACME}/{batch}.json"] = (b"[]", "")
+        rig.store.objects[f"inbox/orders/state/{number}.json"] = (b"{}", "")
+    for number in range(messages):
+        rig.queue.send(f"m{number}", body(ACME))
+    rig.tick()
+    before = Counter(rig.store.calls)
+    assert rig.apply(ACME).done == messages
+    spent = Counter(operation for operation, _ in (rig.store.calls - before).elements())
+    # put: lease taken, state, history, lease released; stat: the one name listed, and the state
+    assert spent == {"put": 4, "get_range": 1, "stat": 2}
 
 
 def test_a_partition_held_by_a_living_run_is_left_to_it() -> None:

@@ -141,6 +141,24 @@ def test_a_tick_may_die_before_any_operation() -> None:
     assert number > 12  # a tick of two batches: pulls, dead letters, batches, names of parts, acks, listings
 
 
+def test_a_second_tick_may_overtake_the_first_before_any_operation() -> None:
+    """Two daemons, or a second code location by mistake; the first one's leases may even have ended by then."""
+    for ended in (False, True):
+        for number in range(1, 25):
+            rig, sent = _filled()
+
+            def overtake(rig: Rig = rig, ended: bool = ended) -> None:
+                if ended:
+                    rig.queue.redeliver()
+                rig.tick()
+                rig.apply(PARTITIONS[0])
+
+            with at_operation(rig, number, overtake):
+                rig.tick()
+            rig.drain()
+            _all_accounted_for(rig, sent)
+
+
 def test_a_run_may_die_before_any_operation() -> None:
     number, died = 0, True
     while died:

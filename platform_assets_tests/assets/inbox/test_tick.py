@@ -41,6 +41,21 @@ def test_batches_are_bounded_by_count_and_bytes() -> None:
     assert rig.tick().received == 1
 
 
+def test_batches_are_bounded_by_age() -> None:
+    rig = Rig(spec=InboxSpec(batch_seconds=0.001))
+    for number in range(3):
+        rig.queue.send(f"m{number}", body(ACME))
+    pull = rig.queue.pull
+
+    def one_slowly(most: int, **more: Any) -> Sequence[Message]:
+        time.sleep(0.002)
+        return pull(1, **more)
+
+    rig.queue.pull = one_slowly  # type: ignore[method-assign]
+    tick = rig.tick()
+    assert (tick.received, tick.batches) == (3, 3)
+
+
 def test_back_pressure_stops_pulling_and_nothing_else() -> None:
     rig = Rig(spec=InboxSpec(batch_messages=1, max_pending_batches=3))
     for number in range(5):
