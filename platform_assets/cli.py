@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from platform_assets.commands.events import events
 from platform_assets.commands.expression import expression
 from platform_assets.commands.inbox import inbox
 from platform_assets.commands.notify import alerts, notify
+from platform_assets.commands.options import configuration_options
 from platform_assets.commands.quality import dq
 
 if TYPE_CHECKING:
@@ -59,15 +60,6 @@ def main() -> None:
     """Configuration, plans and upkeep of the platform's assets."""
 
 
-def _options(command: Callable[..., None]) -> Callable[..., None]:
-    """--config-root and --deployment, which every command that reads the configuration takes."""
-    root = click.Path(exists=True, file_okay=False, path_type=Path)
-    command = click.option(
-        "--config-root", type=root, help="The configs folder.  [env: PLATFORM_CONFIG_ROOT]"
-    )(command)
-    return click.option("--deployment", help="A file of deployments/.  [env: PLATFORM_DEPLOYMENT]")(command)
-
-
 def _settings() -> Settings:
     """The process's settings, with what the running command's options say instead."""
     from platform_assets.settings import read_settings
@@ -87,7 +79,7 @@ def _remember(config_root: Path | None, deployment: str | None = None) -> None:
 
 
 @main.command()
-@_options
+@configuration_options
 def validate(config_root: Path | None, deployment: str | None) -> None:
     """Check everything below configs/ and report every problem at once."""
     from platform_assets.commands import validating
@@ -97,7 +89,7 @@ def validate(config_root: Path | None, deployment: str | None) -> None:
 
 
 @main.command()
-@_options
+@configuration_options
 @click.argument("old", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--write", is_flag=True, help="Write the new files; nothing is overwritten.")
 def convert(config_root: Path | None, deployment: str | None, old: Path, write: bool) -> None:
@@ -124,7 +116,7 @@ def tenant() -> None:
 
 
 @tenant.command("add")
-@_options
+@configuration_options
 @click.argument("name")
 @click.option("--display-name", help="What people call the tenant.  [default: the name]")
 @click.option("--timezone", default="UTC", show_default=True)
@@ -146,7 +138,7 @@ def tenant_add(
 
 
 @tenant.command("list")
-@_options
+@configuration_options
 def tenant_list(config_root: Path | None, deployment: str | None) -> None:
     """Every tenant, and the pipelines that run for it."""
     from platform_assets.commands.tenants import tenant_rows
@@ -163,7 +155,7 @@ def schema() -> None:
 
 
 @schema.command("generate")
-@_options
+@configuration_options
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 where the files are not up to date.")
 def schema_generate(config_root: Path | None, deployment: str | None, check: bool) -> None:
     """Write configs/.schema/*.json from the models."""
@@ -186,7 +178,7 @@ def schema_generate(config_root: Path | None, deployment: str | None, check: boo
 
 
 @main.command()
-@_options
+@configuration_options
 @click.argument("tables", nargs=-1, metavar="[DATASET.TABLE]...")
 @click.option("--tenant", required=True)
 @click.option(
@@ -223,7 +215,7 @@ def plan(
 
 
 @main.command()
-@_options
+@configuration_options
 def doctor(config_root: Path | None, deployment: str | None) -> None:
     """Open every adapter and resolve every secret name. Exit code 1 where one is missing."""
     from platform_assets.commands.doctor import examine
@@ -242,7 +234,7 @@ def doctor(config_root: Path | None, deployment: str | None) -> None:
 
 
 @main.command("metrics-exporter")
-@_options
+@configuration_options
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=9300, show_default=True, help="0: any free one."

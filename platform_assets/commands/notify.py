@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from platform_assets.commands.options import configuration_options, settings_with
 
 if TYPE_CHECKING:
     from platform_assets.assets.notifications.delivery import Deliverer
@@ -19,21 +20,13 @@ if TYPE_CHECKING:
 _TEST_SUBJECT = "test"
 
 
-def _options(command: Callable[..., None]) -> Callable[..., None]:
-    root = click.Path(exists=True, file_okay=False, path_type=Path)
-    command = click.option(
-        "--config-root", type=root, help="The configs folder.  [env: PLATFORM_CONFIG_ROOT]"
-    )(command)
-    return click.option("--deployment", help="A file of deployments/.  [env: PLATFORM_DEPLOYMENT]")(command)
-
-
 @click.group("notify")
 def notify() -> None:
     """Notifications: test a channel, see what was told, take something on."""
 
 
 @notify.command("test")
-@_options
+@configuration_options
 @click.option("--tenant", default="platform", show_default=True, help="Whose configuration.")
 @click.option("--event", default="pipeline_failure", show_default=True)
 @click.option("--channel", "channels", multiple=True, help="Only these.  [default: those of the event]")
@@ -76,7 +69,7 @@ def _test_occurrence(tenant: str, event: str, channels: tuple[str, ...]) -> Any:
 
 
 @notify.command("history")
-@_options
+@configuration_options
 @click.option("--tenant", required=True)
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
 def history(config_root: Path | None, deployment: str | None, tenant: str, limit: int) -> None:
@@ -90,7 +83,7 @@ def history(config_root: Path | None, deployment: str | None, tenant: str, limit
 
 
 @notify.command("pending")
-@_options
+@configuration_options
 def pending(config_root: Path | None, deployment: str | None) -> None:
     """What waits in the outbox, and what its channel is doing."""
     outbox = _deliverer(_configuration(config_root, deployment)).outbox
@@ -107,7 +100,7 @@ def pending(config_root: Path | None, deployment: str | None) -> None:
 
 
 @notify.command("acknowledge")
-@_options
+@configuration_options
 @click.option("--tenant", required=True)
 @click.option("--by", required=True, help="Who takes it on.")
 @click.argument("notification_id")
@@ -124,7 +117,7 @@ def acknowledge(
 
 
 @notify.command("config")
-@_options
+@configuration_options
 @click.option("--tenant", default="platform", show_default=True)
 def config(config_root: Path | None, deployment: str | None, tenant: str) -> None:
     """Which events a tenant is told, where, and what was translated from an older shape. No secret is shown."""
@@ -148,7 +141,7 @@ def alerts() -> None:
 
 
 @alerts.command("list")
-@_options
+@configuration_options
 def list_alerts(config_root: Path | None, deployment: str | None) -> None:
     """Every alert: what it looks at, whom it concerns."""
     for alert in _configuration(config_root, deployment).alerts.values():
@@ -159,7 +152,7 @@ def list_alerts(config_root: Path | None, deployment: str | None) -> None:
 
 
 @alerts.command("evaluate")
-@_options
+@configuration_options
 @click.option("--tenant", "tenants", multiple=True, help="[default: all that it concerns]")
 @click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="[default: yesterday, UTC]")
 @click.option("--dry-run", is_flag=True, help="Only show: nobody is told.")
@@ -212,10 +205,8 @@ def _why(reason: str | None) -> str:
 
 def _configuration(config_root: Path | None, deployment: str | None) -> Configuration:
     from platform_assets.commands.validating import validate
-    from platform_assets.settings import read_settings
 
-    given = {"config_root": config_root, "deployment": deployment}
-    return validate(replace(read_settings(), **{n: v for n, v in given.items() if v is not None}))
+    return validate(settings_with(config_root, deployment))
 
 
 def _deliverer(configuration: Configuration) -> Deliverer:

@@ -8,26 +8,19 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from platform_assets.commands.options import configuration_options, settings_with
+
 if TYPE_CHECKING:
     from platform_assets.assets.graph import Node
     from platform_assets.engine.pipelines import Configuration
     from platform_assets.engine.quality.report import SliceReport
     from platform_assets.ports import Warehouse
-
-
-def _options(command: Callable[..., None]) -> Callable[..., None]:
-    root = click.Path(exists=True, file_okay=False, path_type=Path)
-    command = click.option(
-        "--config-root", type=root, help="The configs folder.  [env: PLATFORM_CONFIG_ROOT]"
-    )(command)
-    return click.option("--deployment", help="A file of deployments/.  [env: PLATFORM_DEPLOYMENT]")(command)
 
 
 def _slice(command: Callable[..., None]) -> Callable[..., None]:
@@ -38,7 +31,7 @@ def _slice(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--table", required=True, metavar="DATASET.TABLE", help="Logical name."),
     ):
         command = option(command)
-    return _options(command)
+    return configuration_options(command)
 
 
 @click.group("dq")
@@ -106,7 +99,7 @@ def suggest(
 
 
 @dq.command("report")
-@_options
+@configuration_options
 @click.argument("run_id")
 @click.option("--tenant", required=True)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="[default: quality-RUN_ID.html]")
@@ -247,10 +240,8 @@ def _open(config_root: Path | None, deployment: str | None) -> tuple[Configurati
 
 def _configuration(config_root: Path | None, deployment: str | None) -> Configuration:
     from platform_assets.commands.validating import load_configuration
-    from platform_assets.settings import read_settings
 
-    given: dict[str, Any] = {"config_root": config_root, "deployment": deployment}
-    return load_configuration(replace(read_settings(), **{n: v for n, v in given.items() if v is not None}))
+    return load_configuration(settings_with(config_root, deployment))
 
 
 def _day(day: datetime | None) -> date:

@@ -29,7 +29,7 @@ from platform_assets.ports import ObjectStore, Warehouse
 
 LOGGER = logging.getLogger(__name__)
 DAYS_LOOKED_AT = 3  # per tenant and run; a backfill of a year is not 365 alerts
-RECENT = timedelta(days=4)  # older days are shown, and nobody is told
+RECENT = timedelta(days=4)  # older days are shown, and nobody is told; less than a told one is remembered
 AT_ONCE = 16
 
 

@@ -172,8 +172,11 @@ class Deliverer:
         facts = self.outbox.read(tenant, channel).state.unrecorded
         if not facts:
             return
-        self._escalate(tenant, facts)
-        self.log.write(tenant, facts)
+        if tenant in self.notifications.tenants:
+            self._escalate(tenant, facts)
+            self.log.write(tenant, facts)
+        else:  # gone since; its datasets are not made anew for this
+            LOGGER.warning("%s is no tenant (any more): %d notification(s) dropped", tenant, len(facts))
         self.step("recorded")
         self.outbox.remove(job for fact in facts for job in fact.jobs)
         self.outbox.change(tenant, channel, lambda state: recorded(state, facts, self.now()))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 from platform_assets.assets.keys import SliceKey
 from platform_assets.engine.notifications.occurrence import Occurrence
@@ -57,8 +58,7 @@ def occurrences(
 def _rows(warehouse: Warehouse, tables: Mapping[str, TableSpec], run: Run, tenant: str) -> RunRows:
     if tenant == PLATFORM or warehouse.describe(tenant, tables["pipeline_runs"].name) is None:
         return RunRows()
-    for name in _READS:  # a run that died early has not made them all
-        warehouse.ensure_table(tenant, tables[name])
+    _make(warehouse, tenant, tuple(tables[name] for name in _READS))
     query = bind_query(_ROWS, tenant, {"run_id": (FieldType.STRING, run.run_id)}, name="rows of a run")
     found = warehouse.query(tenant, query).to_pylist()
     return RunRows(
@@ -66,3 +66,10 @@ def _rows(warehouse: Warehouse, tables: Mapping[str, TableSpec], run: Run, tenan
         steps=[row | {"step_name": row["name"]} for row in found if row["kind"] == "step"],
         checks=[row | {"expectation_id": row["name"]} for row in found if row["kind"] == "check"],
     )
+
+
+@cache
+def _make(warehouse: Warehouse, tenant: str, specs: tuple[TableSpec, ...]) -> None:
+    """The tables that are read, once per process: a run that died early has not made them all."""
+    for spec in specs:
+        warehouse.ensure_table(tenant, spec)

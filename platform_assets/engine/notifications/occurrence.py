@@ -50,9 +50,9 @@ class Occurrence:
 
     @property
     def id(self) -> str:
-        """``20261128-…``: sorts by day, and is the same wherever the happening is seen."""
+        """The same wherever, and whenever, the happening is seen."""
         text = "\0".join((self.tenant, self.event, self.subject, self.key))
-        return f"{self.at:%Y%m%d}-{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"
+        return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 
 from platform_assets.engine.notifications.record import Fact
 
-REMEMBERED = timedelta(days=3)  # how long a finished job is known, should somebody see its occurrence again
+REMEMBERED = timedelta(days=5)  # how long a finished job is known, should somebody see its occurrence again
 COOLDOWNS_KEPT = timedelta(days=8)  # the longest cooldown is a week
 
 

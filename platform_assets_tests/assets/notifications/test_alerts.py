@@ -13,6 +13,7 @@ from platform_assets.assets.notifications.alerts import DAYS_LOOKED_AT, evaluate
 from platform_assets.assets.notifications.outbox import Outbox
 from platform_assets.assets.notifications.scheduled import JOB
 from platform_assets.demo.provider_api import Fault
+from platform_assets.engine.notifications.alerts.alert import AlertResult, alert_occurrence
 from platform_assets.engine.notifications.occurrence import Occurrence
 from platform_assets_tests.assets.conftest import Location
 
@@ -83,6 +84,16 @@ def test_gold_is_looked_at_by_the_run_that_fills_it(alerting: Location) -> None:
     )
     assert occurrence.details["Day"] == str(yesterday()), "of several days the newest is told"
     assert occurrence.cooldown_seconds == 86400
+
+
+def test_a_day_that_was_told_is_not_told_again_the_next_day(alerting: Location) -> None:
+    result = AlertResult(
+        alerting.module.configuration.alerts["any_spend"], "acme1281", yesterday(), "triggered"
+    )
+    config = alerting.module.configuration.notifications.of("acme1281")
+    now = datetime.now(UTC)
+    first, next_day = (alert_occurrence(result, now + timedelta(days=n), config).id for n in range(2))
+    assert first == next_day
 
 
 def test_old_days_are_shown_and_nobody_is_told(alerting: Location) -> None:

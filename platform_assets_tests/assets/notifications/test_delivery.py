@@ -18,6 +18,7 @@ from platform_assets.assets.notifications.outbox import PENDING
 from platform_assets.engine.errors import RetryableError
 from platform_assets.engine.notifications.events import Event, Severity
 from platform_assets.engine.notifications.message import Template
+from platform_assets.engine.notifications.tenant import Notifications
 from platform_assets_tests.assets.notifications.rig import (
     START,
     TENANT,
@@ -497,6 +498,15 @@ def test_what_is_switched_off_while_it_waits_is_not_told_and_says_so(rig: Rig, s
     rig.deliver()
     assert slack.texts == []
     assert rig.history()[0]["reason"] == "notifications are disabled"
+
+
+def test_what_waits_for_a_tenant_that_is_gone_makes_no_tables(rig: Rig, slack: Slack) -> None:
+    rig.happens(occurrence(tenant="globex"))
+    process = rig.process()
+    object.__setattr__(process, "notifications", Notifications({TENANT: rig.config}))
+    process.deliver()
+    assert slack.texts == [] and rig.waiting() == []
+    assert rig.warehouse.describe("globex", rig.log.table.name) is None
 
 
 def test_events_that_are_off_leave_nothing(rig: Rig, slack: Slack) -> None:

@@ -111,7 +111,12 @@ def test_checks_by_table_and_gravity() -> None:
     def check(name: str, severity: str, error: str | None = None) -> dict[str, Any]:
         return row("", target_table="raw.t", expectation_id=name, severity=severity, error_message=error)
 
-    checks = [check("a", "critical"), check("b", "warning"), check("c", "warning", "crashed")]
+    checks = [
+        check("a", "critical"),
+        check("b", "warning"),
+        check("c", "warning", "crashed"),
+        check("d", "critical", "not audited: no answer"),
+    ]
     found = ended(run("SUCCESS"), TENANT, RunRows([row("COMPLETED")], checks=checks))
     assert {o.event: o.title for o in found[1:]} == {
         Event.DATA_QUALITY_FAILURE: "2 check(s) of raw.t failed",
