@@ -27,6 +27,11 @@ def test_the_asset_graph_is_the_one_that_was_reviewed(location: Location) -> Non
     assert graph_of(location.module.defs) == json.loads(SNAPSHOT.read_text())
 
 
+def test_a_code_server_can_load_everything(location: Location) -> None:
+    """Names of ops and jobs that clash are found only when all definitions are loaded, as a code server does."""
+    location.module.defs.get_repository_def().load_all_definitions()
+
+
 def test_every_scheduled_pipeline_has_a_job_and_a_schedule_from_its_cron(location: Location) -> None:
     pipelines = location.module.configuration.pipelines
     wanted = {name: p.spec.schedule for name, p in pipelines.items() if p.spec.schedule}

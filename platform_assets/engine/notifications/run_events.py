@@ -23,7 +23,9 @@ _ON_PURPOSE = frozenset(
     if isinstance(kind, type) and issubclass(kind, errors.PlatformError)
 ) | {"CriticalExpectationFailed"}
 _BAD = ("FAILED", "TIMEOUT", "BLOCKED")
-NOT_AUDITED = "not audited: "  # … and of a check whose slice never came so far: its pipeline's failure says it all
+NOT_AUDITED = (
+    "not audited: "  # … and of a check whose slice never came so far: its pipeline's failure says it all
+)
 NOT_RUN = "not run: "  # how the history begins the reason of what waited for a table that failed
 MOST_NAMED = 10
 
