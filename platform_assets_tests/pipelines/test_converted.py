@@ -89,3 +89,34 @@ def test_service_cs_api_steps_run(converted, httpserver):
         "SELECT issue_id AS i, project AS p FROM silver_tickets.jira_issues_by_project ORDER BY 1"
     )
     assert [(r["i"], r["p"]) for r in rows] == [("J-1", "P"), ("J-2", "P")]
+
+
+def test_what_is_refused_is_told_and_nothing_of_it_is_written(tmp_path):
+    old = tmp_path / "old" / "azure" / "cost" / "billing.yml"
+    old.parent.mkdir(parents=True)
+    old.write_text(STEPS["azure/cost/billing.yml"])
+    root = tmp_path / "configs"
+    shutil.copytree(CONFIGS, root)
+    result = CliRunner().invoke(
+        main, ["convert", str(tmp_path / "old"), "--config-root", str(root), "--write"]
+    )
+    assert result.exit_code == 1
+    assert (
+        "azure/cost/billing.yml:6: steps[0].ps_type: there is no shipped pipeline for Azure" in result.output
+    )
+    assert "wrote 0 file(s)" in result.output
+
+
+def test_a_result_that_would_not_be_valid_is_not_written(tmp_path):
+    name = "gcp/api/buckets.yml"
+    old = tmp_path / "old" / name
+    old.parent.mkdir(parents=True)
+    old.write_text(STEPS[name].replace("data_path: items", 'data_path: "items[0]"'))
+    root = tmp_path / "configs"
+    shutil.copytree(CONFIGS, root)
+    result = CliRunner().invoke(
+        main, ["convert", str(tmp_path / "old"), "--config-root", str(root), "--write"]
+    )
+    assert result.exit_code == 1
+    assert "gcp_buckets/pipeline.yml" in result.output and "wrote" not in result.output
+    assert not (root / "providers" / "gcp_storage.yml").exists()

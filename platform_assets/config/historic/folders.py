@@ -15,7 +15,7 @@ from platform_assets.config.historic.writing import Folder, identifier, read_col
 
 _BYTES_BILLED = 10 * 2**30
 _BY_ITSELF = {
-    "timeout_minutes": "the deployment limits how long a run may take",
+    "timeout_minutes": "is not kept; the longest time of runs is the Dagster instance's to say",
     "version": "the configuration's version is its commit",
 }
 _WRITES_OTHERWISE = {

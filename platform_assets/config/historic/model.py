@@ -14,6 +14,8 @@ from platform_assets.engine.errors import Problem
 
 T = TypeVar("T")
 
+WAITS = "a failed table keeps its old slice, and what reads it waits"
+
 
 @dataclass(frozen=True)
 class Translation:

@@ -7,7 +7,7 @@ from typing import Any
 
 from platform_assets.config.document import Location
 from platform_assets.config.historic import apis, quality, queries
-from platform_assets.config.historic.model import Keys, Old
+from platform_assets.config.historic.model import WAITS, Keys, Old
 from platform_assets.config.historic.writing import Folder, derived_schema, identifier, read_columns, schedule
 
 _LAYERED = re.compile(r"(?:silver|gold)_(\w+)\.")
@@ -49,9 +49,7 @@ def _goes_on(step: Keys, *, told: bool) -> bool:
     if word not in ("stop", *_GOES_ON):
         step.old.refuse((*step.at, "on_failure"), f"must be stop, alert or continue, not {word!r}")
     if word in _GOES_ON and told:
-        step.old.remark(
-            (*step.at, "on_failure"), "a failed table keeps its old slice, and what reads it waits"
-        )
+        step.old.remark((*step.at, "on_failure"), WAITS)
     return word in _GOES_ON
 
 

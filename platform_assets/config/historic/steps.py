@@ -9,7 +9,7 @@ from typing import Any
 
 from platform_assets.config.document import Location
 from platform_assets.config.historic import apis, order, quality, queries
-from platform_assets.config.historic.model import Keys, Old
+from platform_assets.config.historic.model import WAITS, Keys, Old
 from platform_assets.config.historic.ps_types import (
     PROCEDURES,
     PS_TYPES,
@@ -23,8 +23,8 @@ from platform_assets.config.historic.writing import Folder, derived_schema, iden
 from platform_assets.config.reading import nearest
 
 _BY_ITSELF = {
-    "timeout_minutes": "the deployment limits how long a run may take",
-    "timeout_seconds": "the deployment limits how long a run may take",
+    "timeout_minutes": "is not kept; the longest time of runs is the Dagster instance's to say",
+    "timeout_seconds": "is not kept; the longest time of runs is the Dagster instance's to say",
     "retry_attempts": "a provider's retries stand in its file",
     "version": "the configuration's version is its commit",
     "requires_auth": "there is no HTTP interface to authorize",
@@ -38,7 +38,7 @@ _STEP_BY_ITSELF = {
     **{key: _BY_ITSELF[key] for key in ("timeout_minutes", "timeout_seconds")},
     "retry": "a provider's retries stand in its file",
     "metadata": "run history has every step's rows, times and errors",
-    "fail_on_error": "a failed table keeps its old slice, and what reads it waits",
+    "fail_on_error": WAITS,
 }
 _SHIPPED_APIS = {"/aggregated/instances": "gcp_instances", "/v1/billingAccounts": "gcp_billing_accounts"}
 _ON_FAILURE = ("stop", "alert", "continue")
@@ -111,6 +111,8 @@ class _Work:
             word = word.get("action", "stop")
         if word not in _ON_FAILURE:
             self.old.refuse((*step.at, "on_failure"), f"must be stop, alert or continue, not {word!r}")
+        elif word != "stop":
+            self.old.remark((*step.at, "on_failure"), WAITS)
 
     def _answer(self, step: Keys, step_id: str, description: str, answer: Any) -> None:
         if isinstance(answer, Translated):
