@@ -47,7 +47,7 @@ def volume_checks(
         for key in sorted(context.selected_asset_check_keys, key=str):
             yield _judged(warehouse, key.asset_key, types[key.asset_key], tenants, day)
 
-    job = dg.define_asset_job("event_volumes", selection=dg.AssetSelection.checks(event_volumes))
+    job = dg.define_asset_job("event_volume_checks", selection=dg.AssetSelection.checks(event_volumes))
     status = dg.DefaultScheduleStatus.RUNNING if enabled else dg.DefaultScheduleStatus.STOPPED
     schedule = dg.ScheduleDefinition(job=job, cron_schedule="30 2 * * *", default_status=status)
     return [event_volumes], [schedule]

@@ -35,7 +35,7 @@ def test_a_code_server_can_load_everything(location: Location) -> None:
 def test_every_scheduled_pipeline_has_a_job_and_a_schedule_from_its_cron(location: Location) -> None:
     pipelines = location.module.configuration.pipelines
     wanted = {name: p.spec.schedule for name, p in pipelines.items() if p.spec.schedule}
-    others = ("inbox_", "event_volumes", "scheduled_notifications")
+    others = ("inbox_", "event_volume_checks", "scheduled_notifications")
     schedules = {s.job_name: s for s in location.module.defs.schedules if not s.job_name.startswith(others)}
     assert set(schedules) == set(wanted)
     for name, schedule in wanted.items():

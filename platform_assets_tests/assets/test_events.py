@@ -421,7 +421,7 @@ def test_a_day_unlike_those_before_it_is_noticed(make: Callable[..., EventLocati
             *[USER_ACTIVITY | {"timestamp": f"{day}T12:00:00Z"} for n in range(9)],
         )
     location.take_all()
-    job = location.defs.resolve_job_def("event_volumes")
+    job = location.defs.resolve_job_def("event_volume_checks")
     result = job.execute_in_process(instance=location.instance, resources=None)
     found = {e.asset_key.path[-1]: e for e in result.get_asset_check_evaluations()}
     assert {name: evaluation.passed for name, evaluation in found.items()} == {
