@@ -21,7 +21,7 @@ from platform_assets.engine.cdc.monitor import Monitor
 from platform_assets.engine.cdc.points import Point
 from platform_assets.engine.cdc.record import read_record
 from platform_assets.engine.cdc.settings import CdcSettings
-from platform_assets.engine.cdc.tables import DataScope, scope_of
+from platform_assets.engine.cdc.tables import DataScope, scope_of, shown
 from platform_assets.engine.deployment import DeploymentSpec
 from platform_assets.engine.errors import DataError, RetryableError
 from platform_assets.engine.inbox.model import Quarantined, Route, Routed
@@ -96,7 +96,7 @@ def router(partners: Mapping[str, str], settings: CdcSettings) -> Router:
         tenant = partners.get(record.partner, "" if record.partner else UNASSIGNED)
         if not tenant and settings.unknown_partner == "dead_letter":
             return Quarantined(
-                kept, f"partner {record.partner[:100]!r} is no tenant; see cdc.partners of a tenant"
+                kept, f"partner {shown(record.partner)} is no tenant; see cdc.partners of a tenant"
             )
         return Routed(str(SliceKey(record.at.date(), tenant or UNASSIGNED)), kept)
 

@@ -136,7 +136,8 @@ class CdcHandler:
 
 @dataclass
 class _Batch:
-    """One batch's work. ``failed``: message id → handler → why; ``made_by``: series → whom its points are of."""
+    """One batch's work. ``failed``: message id → handler → why; ``closed``: (project, dataset) → why nobody could look
+    into it; ``counted``: as the ledger's; ``made_by``: series → whom its points are of."""
 
     run: CdcHandler
     ledger: Ledger
@@ -144,7 +145,9 @@ class _Batch:
     tasks: list[Task] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
     failed: dict[str, dict[str, PlatformError]] = field(default_factory=lambda: defaultdict(dict))
+    closed: dict[tuple[str, str], PlatformError] = field(default_factory=dict)
     gauges: list[Point] = field(default_factory=list)
+    counted: dict[str, tuple[tuple[Series, datetime], ...]] = field(default_factory=dict)
     made_by: dict[Series, list[Task]] = field(default_factory=lambda: defaultdict(list))
     nothing_answers: RetryableError | None = None
 
@@ -180,6 +183,7 @@ class _Batch:
     def ask(self) -> None:
         prepared = list(self._prepared())
         present = self._present({table for one in prepared for table in one.tables.values()})
+        prepared = [one for one in prepared if not self._failed(one)]
         asked = {id(one): questions(one, present) for one in prepared}
         answers = self._answers({q: None for found in asked.values() for q in found.values()})
         good = {question: rows for question, rows in answers.items() if not isinstance(rows, PlatformError)}
@@ -211,10 +215,29 @@ class _Batch:
             datasets[table.project, table.dataset].append(table.table)
         found: set[SourceTable] = set()
         for (project, dataset), names in datasets.items():
-            there = self.run.source().present(project, dataset, names)
-            found |= {SourceTable(project, dataset, name) for name in there}
             self.run.report.counts["look-ups"] += 1
+            try:
+                there = self.run.source().present(project, dataset, names)
+            except PlatformError as error:
+                self.closed[project, dataset] = error
+            else:
+                found |= {SourceTable(project, dataset, name) for name in there}
+        self._nothing_answers(self.closed, len(datasets))
         return frozenset(found)
+
+    def _failed(self, prepared: Prepared) -> bool:
+        """Whether the handler reads a dataset into which nobody could look."""
+        places = [(table.project, table.dataset) for table in prepared.tables.values()]
+        faults = [self.closed[place] for place in places if place in self.closed]
+        if faults:
+            self._fail(prepared.task, faults[0])
+        return bool(faults)
+
+    def _nothing_answers(self, faults: Mapping[Any, PlatformError], asked: int) -> None:
+        """Where all that was asked may be asked again, it is the warehouse's fault and no message's."""
+        passing = [error for error in faults.values() if isinstance(error, RetryableError)]
+        if passing and len(passing) == asked:
+            self.nothing_answers = passing[0]
 
     def _answers(self, asked: Iterable[Question]) -> dict[Question, Sequence[Row] | PlatformError]:
         """Every distinct question's rows, or why there are none."""
@@ -226,9 +249,8 @@ class _Batch:
             parts = list(pool.map(lambda statement: self._answer(source, statement), found))
         answers = {question: rows for part in parts for question, rows in part.items()}
         self.run.report.counts["questions"] += len(answers)
-        passing = [rows for rows in answers.values() if isinstance(rows, RetryableError)]
-        if len(passing) == len(answers):
-            self.nothing_answers = passing[0]
+        faults = {question: rows for question, rows in answers.items() if isinstance(rows, PlatformError)}
+        self._nothing_answers(faults, len(answers))
         return answers
 
     def _answer(
@@ -254,15 +276,15 @@ class _Batch:
     def _count(self, task: Task) -> None:
         entries = [(series, task.record.at) for series in count_series(task)]
         if entries:
-            known = dict(self.ledger.counted)
-            known[task.message_id] = tuple(dict.fromkeys((*known.get(task.message_id, ()), *entries)))
-            self.ledger = replace(self.ledger, counted=known)
+            known = self.counted.get(task.message_id, self.ledger.counted.get(task.message_id, ()))
+            self.counted[task.message_id] = tuple(dict.fromkeys((*known, *entries)))
         for series, _ in entries:
             self.made_by[series].append(task)
 
     # --- points → sink ---
 
     def write(self) -> None:
+        self.ledger = replace(self.ledger, counted={**self.ledger.counted, **self.counted})
         newest = {} if self.run.replay else self.ledger.newest
         gauges = spaced(self.gauges, newest)
         counted = self.made_by.keys() - {point.series for point in self.gauges}

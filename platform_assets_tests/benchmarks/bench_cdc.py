@@ -1,6 +1,6 @@
 """From CDC messages to points in Cloud Monitoring: batches of the platform against the old service's way, one by one.
 
-    python -m platform_assets_tests.benchmarks.bench_cdc [--messages 10000] [--old-messages 54] [--near]
+    python -m platform_assets_tests.benchmarks.bench_cdc [--messages 10000] [--partners 50] [--near]
 
 Both read the same DuckDB tables and write to a Cloud Monitoring fake over gRPC, in this process. The messages are those
 of 50 partners whose six pipelines start, run and complete in turn, each with tables of its own run; a third are
@@ -40,7 +40,7 @@ from platform_assets_tests.servers.monitoring import FakeMonitoring, serving
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # a disk's fsync would be all that is measured
 PROJECT = "test-project"
 DAY = datetime(2025, 11, 5, tzinfo=UTC)
-PARTNERS = 50
+MOST_PARTNERS = 50
 AGENTS = 23
 STATUSES = ("INITIAL", "RUNNING", "COMPLETED")
 PIPELINES = tuple(catalogue.VARIABLES)
@@ -67,17 +67,19 @@ def partner(number: int) -> str:
     return f"partner{number:02d}"
 
 
-def make_messages(count: int) -> list[dict[str, Any]]:
+def make_messages(count: int, partners: int) -> list[dict[str, Any]]:
     """In the order they would come: each partner's pipelines one after another, partners side by side."""
-    each = count // PARTNERS
+    each = count // partners
     step = 86_000 / each
-    return [_message(n, p, n * step + p / PARTNERS) for n in range(each) for p in range(PARTNERS)]
+    return [_message(n, p, n * step + p / partners) for n in range(each) for p in range(partners)]
 
 
 def _message(number: int, owner: int, seconds: float) -> dict[str, Any]:
     run, status = divmod(number, len(STATUSES))
     cycle, pipeline = divmod(run, len(PIPELINES))
-    record = change(number * PARTNERS + owner, pipeline_uuid=PIPELINES[pipeline], status=STATUSES[status])
+    record = change(
+        number * MOST_PARTNERS + owner, pipeline_uuid=PIPELINES[pipeline], status=STATUSES[status]
+    )
     at = DAY + timedelta(seconds=seconds)
     record |= {"source_timestamp": at.isoformat(), "sort_keys": [int(at.timestamp() * 1000), "0/1"]}
     variables = json.loads(json.dumps(catalogue.VARIABLES[PIPELINES[pipeline]]), object_hook=_of_cycle(cycle))
@@ -89,7 +91,7 @@ def _of_cycle(cycle: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda found: {k: f"{v}_{cycle}" if v in OWN else v for k, v in found.items()}
 
 
-def make_tables(folder: Path, cycles: int) -> None:
+def make_tables(folder: Path, cycles: int, partners: int) -> None:
     folder.mkdir()
     claims = (
         "SELECT 'a' || i AS id_arvo, i % 40 AS id_prestador, 'b' || i % 60 AS id_matricula, 'f' || i % 30 AS id_fatura,"
@@ -115,7 +117,7 @@ def make_tables(folder: Path, cycles: int) -> None:
     with duckdb.connect(str(folder / f"{PROJECT}.duckdb")) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("BEGIN")
-        for dataset in (f"tmp_{partner(n)}" for n in range(PARTNERS)):
+        for dataset in (f"tmp_{partner(n)}" for n in range(partners)):
             connection.execute(f"CREATE SCHEMA {dataset}")
             for name, query in kept.items():
                 connection.execute(f"CREATE TABLE {dataset}.{name} AS {query}")
@@ -164,7 +166,7 @@ def platform(
     folder.mkdir()
     (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     location.TENANTS = {  # type: ignore[attr-defined]
-        name: TenantSpec(tenant=name, display_name=name) for name in map(partner, range(PARTNERS))
+        name: TenantSpec(tenant=name, display_name=name) for name in map(partner, range(MOST_PARTNERS))
     }
     with (
         serving(lambda: DAY + timedelta(days=1)) as fake,
@@ -396,13 +398,14 @@ def main() -> None:
     parser.add_argument("--near", action="store_true", help="without delays too")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    records = make_messages(options.messages)
+    partners = options.partners
+    records = make_messages(options.messages, partners)
     # Whole rounds of single partners, so that the share of each pipeline is the same.
     round_ = len(PIPELINES) * len(STATUSES)
-    sample = [r for p in range(PARTNERS) for r in records[p::PARTNERS][:round_]][: options.old_messages]
+    sample = [r for p in range(partners) for r in records[p::partners][:round_]][: options.old_messages]
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         root = Path(folder)
-        make_tables(root / "sources", -(-len(records) // PARTNERS // round_) + 1)
+        make_tables(root / "sources", -(-len(records) // partners // round_) + 1, partners)
         for name, delay in (("near", NEAR), ("far", FAR)) if options.near else (("far", FAR),):
             asked = platform(root / name, root / "sources", records, delay)
             print(

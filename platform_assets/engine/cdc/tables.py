@@ -42,12 +42,12 @@ class DataScope:
         where it is made of a name's letters."""
         parts = name.split(".")
         if len(parts) > 3 or not all(_TABLE.fullmatch(part) for part in parts):
-            raise DataError(f"variable '{variable}' is not [project.]dataset.table: {_shown(name)}")
+            raise DataError(f"variable '{variable}' is not [project.]dataset.table: {shown(name)}")
         table = parts[-1]
         dataset = parts[-2] if len(parts) > 1 else self._default(variable)
         project = parts[-3] if len(parts) > 2 else self.project
         if not _DATASET.fullmatch(dataset) or _METADATA.search(name):
-            raise DataError(f"variable '{variable}' is not [project.]dataset.table: {_shown(name)}")
+            raise DataError(f"variable '{variable}' is not [project.]dataset.table: {shown(name)}")
         if project != self.project:
             raise DataError(
                 f"variable '{variable}' names project {project!r}; the data are in {self.project!r}"
@@ -73,5 +73,6 @@ def scope_of(
     )
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
+    """A name from a message, for people: as it is only where it has nothing but a name's letters."""
     return repr(name) if _SHOWABLE.fullmatch(name) else f"text of {len(name)} characters"

@@ -76,6 +76,7 @@ class CountingSource:
     queries: list[str] = field(default_factory=list)
     look_ups: int = 0
     before: Callable[[str], None] = lambda sql: None
+    before_look_up: Callable[[str], None] = lambda dataset: None
 
     def query(self, query: Any, *, maximum_bytes_billed: int) -> Any:
         self.before(query.sql)
@@ -83,6 +84,7 @@ class CountingSource:
         yield from self.inner.query(query, maximum_bytes_billed=maximum_bytes_billed)
 
     def present(self, project: str, dataset: str, tables: Sequence[str]) -> frozenset[str]:
+        self.before_look_up(dataset)
         self.look_ups += 1
         return self.inner.present(project, dataset, tables)
 

@@ -320,14 +320,15 @@ def down(*_: Any) -> None:
     raise RetryableError("connection lost")
 
 
-def test_while_the_warehouse_is_down_counts_are_told_and_nothing_is_given_up(rig: Rig) -> None:
-    rig.source.before = down
+@pytest.mark.parametrize("way", ["before", "before_look_up"])
+def test_while_the_warehouse_is_down_counts_are_told_and_nothing_is_given_up(rig: Rig, way: str) -> None:
+    setattr(rig.source, way, down)
     rig.send(change())
     for _ in range(10):
         with pytest.raises(RetryableError, match="connection lost"):
             rig.run()
     assert rig.sink.values(COUNT) == [1]
-    rig.source.before = lambda sql: None
+    setattr(rig.source, way, lambda sql: None)
     assert rig.run().done == 1
     assert rig.sink.values(COUNT) == [1]
     assert rig.sink.values(TOTAL) == [1500.0]
@@ -351,6 +352,22 @@ def test_what_may_pass_for_some_is_tried_again_for_these_alone(rig: Rig) -> None
     rig.time += timedelta(hours=1)
     rig.run()
     assert rig.sink.values(TOTAL) == [1500.0, 5.0]
+    assert rig.sink.values(COUNT) == [1, 2]
+
+
+def test_a_dataset_without_a_right_to_look_into_it_fails_for_those_who_read_it(rig: Rig) -> None:
+    def before(dataset: str) -> None:
+        if dataset == "abertta":
+            raise AuthError("no right")
+
+    rig.source.before_look_up = before
+    rig.send(
+        change(1),
+        change(2, seconds=10, variables={"refined_unprocessable_claims_output_table": "abertta.claims"}),
+    )
+    applied = rig.run()
+    assert (applied.done, applied.waiting) == (1, 1)
+    assert rig.sink.values(TOTAL) == [1500.0]
     assert rig.sink.values(COUNT) == [1, 2]
 
 
