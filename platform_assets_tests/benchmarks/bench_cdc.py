@@ -395,6 +395,7 @@ def main() -> None:
     parser.add_argument(
         "--old-messages", type=int, default=54, help="so many, of whole rounds of all pipelines"
     )
+    parser.add_argument("--partners", type=int, default=MOST_PARTNERS, help=f"up to {MOST_PARTNERS}")
     parser.add_argument("--near", action="store_true", help="without delays too")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
