@@ -12,12 +12,19 @@ from typing import Any
 
 from platform_assets.assets.inbox.store import at_once
 from platform_assets.engine.errors import ConflictError, DataError, PlatformError, RetryableError
-from platform_assets.engine.events.archive import ArchivedEvent, ArchiveObject, archive_objects
+from platform_assets.engine.events.archive import (
+    ArchivedEvent,
+    ArchiveObject,
+    archive_objects,
+    hour_of,
+)
 from platform_assets.engine.events.envelope import read_envelope
 from platform_assets.engine.events.rows import (
     Origin,
+    event_hours,
     newest_of_each_key,
     table_columns,
+    timeliness,
     with_standard_columns,
 )
 from platform_assets.engine.events.settings import EventSettings
@@ -137,11 +144,11 @@ class EventWriter:
         origin = Origin([m.id for m in origins], published, self.run_id, self.now())
         rows = with_standard_columns(spec, taken.rows, origin)
         self._publish(spec, taken.columns, rows, messages, counts)
-        happened = rows.column("x_event_time").to_pylist()
+        hours = zip(origins, event_hours(rows), strict=True)
         discarded = [_archived(messages[index]) for index in taken.discarded]
-        pairs = zip(origins, happened, strict=True)
-        self._archive(spec, [_archived(m, at) for m, at in pairs] + discarded, counts)
-        _count(counts, taken, happened, published)
+        archived = [ArchivedEvent(m.batch, m.id, hour, m.body) for m, hour in hours]
+        self._archive(spec, archived + discarded, counts)
+        _count(counts, taken, rows)
         counts.received += len(messages)
         refused = {messages[index].id: Dead(reason) for index, reason in taken.refused.items()}
         return {m.id: refused.get(m.id, Done()) for m in messages}
@@ -234,9 +241,9 @@ def _slices(messages: Sequence[StoredMessage], most: int) -> Iterator[list[Store
         yield held
 
 
-def _archived(message: StoredMessage, happened: datetime | None = None) -> ArchivedEvent:
-    at = happened or message.published_at or datetime.now(UTC)
-    return ArchivedEvent(message.batch, message.id, at.astimezone(UTC), message.body)
+def _archived(message: StoredMessage) -> ArchivedEvent:
+    at = message.published_at or datetime.now(UTC)
+    return ArchivedEvent(message.batch, message.id, hour_of(at), message.body)
 
 
 def _few_partitions(rows: Any) -> Iterator[Any]:
@@ -253,17 +260,13 @@ def _few_partitions(rows: Any) -> Iterator[Any]:
         yield rows.filter(pc.is_in(rows.column("event_date"), some))
 
 
-def _count(
-    counts: TypeCounts, taken: Taken, happened: Sequence[datetime], published: Sequence[datetime]
-) -> None:
+def _count(counts: TypeCounts, taken: Taken, rows: Any) -> None:
     counts.refused += len(taken.refused)
     counts.discarded += len(taken.discarded)
     counts.reasons += [*taken.refused.values(), *taken.discarded.values()][:20]
     for name, number in taken.discarded_values.items():
         counts.discarded_values[name] = counts.discarded_values.get(name, 0) + number
-    counts.late += sum(
-        at.date() < sent.astimezone(UTC).date() for at, sent in zip(happened, published, strict=True)
-    )
-    counts.ahead += sum(at > sent for at, sent in zip(happened, published, strict=True))
-    if happened:
-        counts.newest = max(happened) if counts.newest is None else max(counts.newest, *happened)
+    seen = timeliness(rows)
+    counts.late += seen.late
+    counts.ahead += seen.ahead
+    counts.newest = max(filter(None, (counts.newest, seen.newest)), default=None)

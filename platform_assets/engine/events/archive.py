@@ -10,22 +10,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True)
 class ArchivedEvent:
-    """``happened``: when, in UTC; where it is not known, when it was published."""
+    """``hour``: in which it happened, in hours since 1970 (UTC); where that is not known, in which it was published."""
 
     batch: str
     message_id: str
-    happened: datetime
+    hour: int
     body: bytes
 
 
@@ -40,15 +41,21 @@ def archive_objects(
     prefix: str, event_type: str, events: Iterable[ArchivedEvent], now: datetime
 ) -> list[ArchiveObject]:
     """``<prefix>/<event_type>/YYYY/MM/DD/HH/<event_type>_<batch>_<digest>.jsonl``, by key."""
-    groups: dict[tuple[str, str], list[ArchivedEvent]] = {}
+    groups: dict[tuple[int, str], list[ArchivedEvent]] = {}
     for event in events:
-        groups.setdefault((event.happened.strftime("%Y/%m/%d/%H"), event.batch), []).append(event)
+        groups.setdefault((event.hour, event.batch), []).append(event)
     made = [_object(f"{prefix}/{event_type}", hour, group, now) for (hour, _), group in groups.items()]
     return sorted(made, key=lambda found: found.key)
 
 
-def _object(folder: str, hour: str, events: Sequence[ArchivedEvent], now: datetime) -> ArchiveObject:
+def hour_of(moment: datetime) -> int:
+    """Hours since 1970, UTC."""
+    return (moment.astimezone(UTC) - _EPOCH) // timedelta(hours=1)
+
+
+def _object(folder: str, hours: int, events: Sequence[ArchivedEvent], now: datetime) -> ArchiveObject:
     event_type = folder.rpartition("/")[2]
+    hour = (_EPOCH + timedelta(hours=hours)).strftime("%Y/%m/%d/%H")
     ids = sorted(event.message_id for event in events)
     digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
     added: dict[str, Any] = {"event_date": hour[:10].replace("/", "-"), "processed_timestamp": _moment(now)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -38,10 +39,15 @@ def read_envelope(body: bytes, attributes: Mapping[str, str]) -> Envelope:
         head = _decoder.decode(body)
     except UNREADABLE as error:
         raise DataError(f"not a JSON object with an event_type: {error}") from None
-    if not EVENT_TYPE_PATTERN.fullmatch(head.event_type):
+    if not _is_name(head.event_type):
         raise DataError(f"event_type {head.event_type[:100]!r} is not a name in a-z 0-9 _")
     said = attributes.get("tenant") or (head.tenant if isinstance(head.tenant, str) else None)
     return Envelope(head.event_type, said)
+
+
+@lru_cache(maxsize=1024)
+def _is_name(event_type: str) -> bool:
+    return EVENT_TYPE_PATTERN.fullmatch(event_type) is not None
 
 
 def arrival_day(published_at: datetime | None, now: datetime, first: date) -> date:

@@ -97,6 +97,35 @@ def newest_of_each_key(spec: EventSpec, rows: pa.Table) -> pa.Table:
     return rows.filter(first)
 
 
+@dataclass(frozen=True)
+class Timeliness:
+    """How many events are of an earlier UTC date than that of their publication, how many happened after it, and when
+    the newest did."""
+
+    late: int
+    ahead: int
+    newest: datetime | None
+
+
+def timeliness(rows: pa.Table) -> Timeliness:
+    """Of rows with the standard columns."""
+    import pyarrow.compute as pc
+
+    happened, published = rows.column("x_event_time"), rows.column("x_published_at")
+    late = pc.sum(pc.less(rows.column("event_date"), pc.cast(published, "date32"))).as_py()
+    ahead = pc.sum(pc.greater(happened, published)).as_py()
+    return Timeliness(late or 0, ahead or 0, pc.max(happened).as_py())
+
+
+def event_hours(rows: pa.Table) -> list[int]:
+    """Hours since 1970 (UTC) in which each event of rows with the standard columns happened."""
+    import pyarrow.compute as pc
+
+    microseconds = pc.cast(rows.column("x_event_time"), "int64").to_numpy()
+    hours: list[int] = (microseconds // 3_600_000_000).tolist()
+    return hours
+
+
 def table_columns(declared: TableSchema, stored: TableSchema | None) -> TableSchema:
     """The columns that events are looked at against: the table's as they are, and declared ones that it lacks.
 
