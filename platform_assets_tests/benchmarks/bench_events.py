@@ -24,6 +24,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -92,6 +93,8 @@ def ours(path: Path, folder: Path, batch: int) -> dict[str, Any]:
     from platform_assets.resources.warehouse.duckdb import DuckDBSettings, DuckDBWarehouse
     from platform_assets_tests.assets.events_location import TENANT, shipped
 
+    for module in ("duckdb", "numpy", "pyarrow.compute", "pyarrow.json"):  # what is loaded where it is used
+        import_module(module)
     store = LocalObjectStore(LocalObjectStoreSettings(root=str(folder / "objects")))
     warehouse = DuckDBWarehouse(DuckDBSettings(folder=folder / "warehouse"))
     specs, settings = shipped(), EventSettings(tenant=TENANT)
@@ -165,7 +168,7 @@ def with_dlt(path: Path, folder: Path, batch: int) -> dict[str, Any]:
     pipeline.run(events, loader_file_format="parquet")
     seconds = time.perf_counter() - began
     with pipeline.sql_client() as client:
-        counts = [client.execute_sql(f"SELECT count(*) FROM {kind}") for kind in KINDS]
+        counts = [client.execute_sql(f'SELECT count(*) FROM "{kind}"') for kind in KINDS]
     return {"seconds": seconds, "rows": sum(rows[0][0] for rows in counts), "peak_mb": _peak_mb()}
 
 
