@@ -5,6 +5,7 @@ Each test is one of the faults that the services before this one had, or one pro
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -502,9 +503,7 @@ def test_what_is_switched_off_while_it_waits_is_not_told_and_says_so(rig: Rig, s
 
 def test_what_waits_for_a_tenant_that_is_gone_makes_no_tables(rig: Rig, slack: Slack) -> None:
     rig.happens(occurrence(tenant="globex"))
-    process = rig.process()
-    object.__setattr__(process, "notifications", Notifications({TENANT: rig.config}))
-    process.deliver()
+    replace(rig.process(), notifications=Notifications({TENANT: rig.config})).deliver()
     assert slack.texts == [] and rig.waiting() == []
     assert rig.warehouse.describe("globex", rig.log.table.name) is None
 
