@@ -25,6 +25,13 @@ class Told:
     alerts: Mapping[str, Alert]
     schedules_enabled: bool
 
+    @property
+    def kinds_in_use(self) -> list[str]:
+        """Those of a channel that somebody uses: the others' adapters need not even be installed."""
+        configs = self.notifications.tenants.values()
+        used = {c.type for spec in configs if spec.enabled for c in spec.channels if c.enabled}
+        return [kind for kind in self.kinds if kind in used]
+
 
 def build_notifications(told: Told) -> dg.Definitions:
     """Nothing at all where nobody is to be told anything."""
@@ -38,6 +45,6 @@ def build_notifications(told: Told) -> dg.Definitions:
         schedules=schedules(job, tables, told.schedules_enabled),
         sensors=[
             *status_sensors(told.notifications, told.tables, told.tenants),
-            delivery_sensor(told.notifications, told.tables[TABLE], told.kinds),
+            delivery_sensor(told.notifications, told.tables[TABLE], told.kinds_in_use),
         ],
     )

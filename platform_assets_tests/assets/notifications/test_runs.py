@@ -129,15 +129,18 @@ def test_only_statuses_that_somebody_wants_to_hear_of_are_watched(
 ) -> None:
     config = tmp_path / "configs" / "notifications" / "config.json"
 
-    def names(text: str) -> set[str]:
+    def sensors(text: str) -> dict[str, dg.SensorDefinition]:
         config.write_text(text)
         found = own_location().module.defs.sensors or []
-        return {s.name for s in found if "notif" in s.name}
+        return {s.name: s for s in found if "notif" in s.name}
 
     channels = '"channels": [{"type": "slack", "channel_id": "s", "webhook_secret": "hook"}]'
     started = f'{{{channels}, "event_triggers": [{{"event": "pipeline_started"}}]}}'
-    assert names(started) == {"notify_started_runs", "deliver_notifications"}
-    assert names('{"enabled": false}') == set()
+    found = sensors(started)
+    assert set(found) == {"notify_started_runs", "deliver_notifications"}
+    adapters = {k for k in found["deliver_notifications"].required_resource_keys if k.startswith("notifier_")}
+    assert adapters == {"notifier_slack"}, "what nobody uses need not be installed"
+    assert sensors('{"enabled": false}') == {}
 
 
 def test_days_of_a_range_are_one_occurrence_per_pipeline(location: Location, day: date) -> None:
