@@ -80,7 +80,7 @@ defs = dg.Definitions.merge(
             *events.schedules,
         ],
         sensors=[
-            *dead_run_sensors(configuration.metadata_tables["pipeline_runs"], sorted(tenants)),
+            *dead_run_sensors(configuration.metadata_tables, nodes, tenants, configuration.version),
             *metrics.sensors,
         ],
         resources={

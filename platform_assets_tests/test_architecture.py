@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "settings": {"engine", "settings"},
     "resources": {"engine", "ports", "resources"},
     "assets": {"engine", "ports", "assets", "resources.adapter"},
-    "instance": {"instance"},
+    "instance": {"instance", "engine", "config", "settings"},
 }
 # The composition of adapters hands the environment to the one adapter that reads secrets from it.
 MAY_ALSO_IMPORT = {"resources/bindings.py": {"settings"}}

@@ -1,4 +1,5 @@
-"""The run history in each tenant's own ``metadata`` dataset: pipeline_runs, step_logs, dq_results.
+"""The run history in each tenant's own ``metadata`` dataset: pipeline_runs, step_logs, state_transitions, dq_results,
+audit_logs.
 
 One row per fact. A run's rows are written RUNNING before its first slice and completed after its last, step and
 quality rows every few seconds; so a run that dies leaves what it did, and a status sensor completes the rest.
@@ -14,6 +15,7 @@ from typing import Any
 from platform_assets.assets.graph import Node
 from platform_assets.assets.keys import SliceKey
 from platform_assets.assets.outcomes import PartOutcome, SliceOutcome, Status
+from platform_assets.assets.run_facts import KEYS, Row, RunFacts, milliseconds
 from platform_assets.assets.slice_runner import RunContext
 from platform_assets.engine.quality.expectation import Expectation
 from platform_assets.engine.quality.results import crashed, dq_results_row
@@ -21,14 +23,7 @@ from platform_assets.engine.schema.model import FieldType, Slice, TableSchema, T
 from platform_assets.engine.tenancy import TenantSpec, runs_pipeline
 from platform_assets.ports import SliceWrite, Warehouse
 
-KEYS = {
-    "pipeline_runs": ("pipeline_logging_id", "pipeline_id", "run_date"),
-    "step_logs": ("step_logging_id",),
-    "dq_results": ("dq_result_id",),
-    "notification_history": ("notification_id",),
-}
 FLUSH_SECONDS = 5.0
-Row = dict[str, Any]
 
 
 class RunHistory:
@@ -39,18 +34,18 @@ class RunHistory:
         warehouse: Warehouse,
         tables: Mapping[str, TableSpec],
         run: RunContext,
-        config_version: str,
-        tags: Mapping[str, str],
+        facts: RunFacts,
     ) -> None:
         self._warehouse = warehouse
         self._tables = tables
         self._run = run
-        self._config_version = config_version
-        self._trigger = _trigger(tags)
+        self._facts = facts
         self._started = self._flushed = run.now()
         self._runs: dict[tuple[str, str, SliceKey], Row] = {}
         self._rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
-        self._worst: dict[tuple[str, str, SliceKey], PartOutcome] = {}
+        self._worst: dict[tuple[str, str, SliceKey], tuple[SliceOutcome, PartOutcome]] = {}
+        self._steps: dict[tuple[str, str, SliceKey], list[Row]] = defaultdict(list)
+        self._order: dict[tuple[str, str], int] = {}
 
     def __enter__(self) -> "RunHistory":
         return self
@@ -67,18 +62,37 @@ class RunHistory:
         self, nodes: Sequence[Node], keys: Sequence[SliceKey], tenants: Mapping[str, TenantSpec]
     ) -> None:
         """One RUNNING row per pipeline and slice."""
+        for node in nodes:
+            for pipeline_id in {w.pipeline_id for w in node.writers}:
+                steps = enumerate(node.pipelines[pipeline_id].steps)
+                self._order |= {(pipeline_id, step.spec.step_id): index for index, step in steps}
         for key in keys:
             for pipeline_id in sorted({w.pipeline_id for node in nodes for w in node.writers}):
                 pipeline = next(n.pipelines[pipeline_id] for n in nodes if pipeline_id in n.pipelines)
                 if runs_pipeline(tenants[key.tenant], pipeline):
-                    self._runs[key.tenant, pipeline_id, key] = self._run_row(pipeline_id, key)
+                    row = self._facts.run(key.tenant, pipeline_id, key.day, "RUNNING", self._started)
+                    self._runs[key.tenant, pipeline_id, key] = row
+        for tenant in sorted({tenant for tenant, _, _ in self._runs}):
+            days = sorted({key.day for name, _, key in self._runs if name == tenant})
+            details = {
+                "first_day": str(days[0]),
+                "last_day": str(days[-1]),
+                "assets": list(self._facts.assets),
+            }
+            action = self._facts.audited(tenant, "run.started", self._started, **details)
+            self._rows[tenant, "audit_logs"].append(action)
+        self._moved("PENDING", self._facts.created, self._started)
         self._write_runs()
+        self.flush()
 
     def record(self, outcome: SliceOutcome, suite: Sequence[Expectation]) -> None:
         """One step row per writer, one quality row per expectation and writer; written every few seconds."""
         tenant = outcome.key.tenant
         for part in outcome.parts:
-            self._rows[tenant, "step_logs"].append(self._step_row(outcome, part))
+            step = self._step_row(outcome, part)
+            self._rows[tenant, "step_logs"].append(step)
+            self._rows[tenant, "state_transitions"].append(self._facts.step_moved(step))
+            self._steps[tenant, part.pipeline_id, outcome.key].append(step)
             self._rows[tenant, "dq_results"] += self._quality_rows(outcome, part, suite)
             self._note(outcome, part)
         if (self._run.now() - self._flushed).total_seconds() >= FLUSH_SECONDS:
@@ -93,24 +107,28 @@ class RunHistory:
 
     def end(self) -> None:
         """Complete the run rows with what became of each pipeline's slices."""
-        self.flush()
+        now = self._run.now()
         for key, row in self._runs.items():
-            worst = self._worst.get(key)
-            failed = worst is not None and worst.status in (Status.FAILED, Status.BLOCKED)
             row |= {
-                "status": "FAILED" if failed else "COMPLETED",
-                "end_time": self._run.now(),
-                "duration_ms": _milliseconds(self._started, self._run.now()),
-                "error_message": worst.error if failed and worst else None,
+                "end_time": now,
+                "duration_ms": milliseconds(self._started, now),
+                "run_metadata": {"steps": [_step_summary(step) for step in self._steps[key]]},
+                **_verdict(*self._worst.get(key, (None, None))),
             }
+        self._moved("RUNNING", self._started, now)
+        self.flush()
         self._write_runs()
+
+    def _moved(self, before: str, since: datetime, at: datetime) -> None:
+        for (tenant, _, _), row in self._runs.items():
+            self._rows[tenant, "state_transitions"].append(self._facts.moved(row, before, since, at))
 
     def _note(self, outcome: SliceOutcome, part: PartOutcome) -> None:
         key = (outcome.key.tenant, part.pipeline_id, outcome.key)
         current = self._worst.get(key)
         order = (Status.SKIPPED, Status.PUBLISHED, Status.BLOCKED, Status.FAILED)
-        if current is None or order.index(part.status) > order.index(current.status):
-            self._worst[key] = part
+        if current is None or order.index(part.status) > order.index(current[1].status):
+            self._worst[key] = outcome, part
 
     def _write_runs(self) -> None:
         by_tenant: dict[str, list[Row]] = defaultdict(list)
@@ -118,20 +136,6 @@ class RunHistory:
             by_tenant[tenant].append(row)
         for tenant, rows in sorted(by_tenant.items()):
             self._merge(tenant, "pipeline_runs", rows)
-
-    def _run_row(self, pipeline_id: str, key: SliceKey) -> Row:
-        return {
-            "pipeline_logging_id": self._run.run_id,
-            "pipeline_id": pipeline_id,
-            "tenant_id": key.tenant,
-            "run_date": key.day,
-            "status": "RUNNING",
-            "trigger_type": self._trigger[0],
-            "trigger_by": self._trigger[1],
-            "start_time": self._started,
-            "config_version": self._config_version,
-            "ingestion_date": self._started.date(),
-        }
 
     def _step_row(self, outcome: SliceOutcome, part: PartOutcome) -> Row:
         return {
@@ -141,16 +145,18 @@ class RunHistory:
             "tenant_id": outcome.key.tenant,
             "step_name": part.step_id,
             "step_type": part.step_type,
+            "step_index": self._order.get((part.pipeline_id, part.step_id)),
             "credential_id": part.credential,
             "target_table": str(outcome.table),
             "run_date": outcome.key.day,
             "status": STEP_STATUS[part.status],
             "start_time": part.started,
             "end_time": part.ended,
-            "duration_ms": _milliseconds(part.started, part.ended),
+            "duration_ms": milliseconds(part.started, part.ended),
             "rows_processed": part.rows_inserted,
             "error_message": part.error or None,
             "error_type": part.error_type or None,
+            "user_id": self._facts.tags.get("user"),
             "metadata": {
                 "rows_deleted": part.rows_deleted,
                 "requests": part.pull.requests if part.pull else None,
@@ -239,18 +245,14 @@ def _json(value: Any) -> str | None:
     )
 
 
-def _milliseconds(start: datetime, end: datetime) -> int:
-    return round((end - start).total_seconds() * 1000)
+def _step_summary(step: Row) -> Row:
+    names = ("step_name", "target_table", "credential_id", "status", "duration_ms", "rows_processed")
+    return {name: step[name] for name in names}
 
 
-def _trigger(tags: Mapping[str, str]) -> tuple[str, str]:
-    """(type, by) from Dagster's own tags: schedule, sensor, backfill, retry, else manual."""
-    for tag, kind in (
-        ("dagster/parent_run_id", "retry"),
-        ("dagster/schedule_name", "scheduler"),
-        ("dagster/sensor_name", "sensor"),
-        ("dagster/backfill", "backfill"),
-    ):
-        if tag in tags:
-            return kind, tags[tag]
-    return "manual", tags.get("user", "")
+def _verdict(outcome: SliceOutcome | None, part: PartOutcome | None) -> Row:
+    """A pipeline's end from the worst of its parts; nothing to do is a good end."""
+    if outcome is None or part is None or part.status not in (Status.FAILED, Status.BLOCKED):
+        return {"status": "COMPLETED", "error_message": None, "error_context": None}
+    context = {"table": str(outcome.table), "step": part.step_id, "error_type": part.error_type or None}
+    return {"status": "FAILED", "error_message": part.error, "error_context": context}

@@ -21,6 +21,7 @@ from platform_assets.assets.materialization import check_evaluations, materializ
 from platform_assets.assets.notifications.alerts import GoldAlerts
 from platform_assets.assets.outcomes import SliceOutcome, Status
 from platform_assets.assets.quality_report import QualityReports
+from platform_assets.assets.run_facts import RunFacts
 from platform_assets.assets.slice_runner import BAD, RunContext, SliceRunner, Statuses
 from platform_assets.assets.surroundings import PastResults, Surroundings
 from platform_assets.engine.ingestion.spec import ProviderSpec
@@ -81,10 +82,11 @@ def build_tables(
         past = PastResults(doors.warehouse, results, selected, [key.day for key in keys])
         around = Surroundings({node.table: node for node in nodes}, past)
         runner = SliceRunner(doors, run, tenants, providers, frozenset(n.table for n in selected), around)
+        facts = _facts(context, selected, config_version)
         failures: list[SliceOutcome] = []
         statuses: Statuses = {}
         with (
-            RunHistory(doors.warehouse, metadata_tables, run, config_version, context.run.tags) as history,
+            RunHistory(doors.warehouse, metadata_tables, run, facts) as history,
             QualityReports(object_store.adapter, run.run_id) as reports,
         ):
             history.begin(selected, keys, tenants)
@@ -107,6 +109,14 @@ def build_tables(
             raise dg.Failure(_summary(failures, len(selected) * len(keys)), allow_retries=False)
 
     return tenant_day_tables
+
+
+def _facts(context: dg.AssetExecutionContext, selected: Sequence[Node], config_version: str) -> RunFacts:
+    record = context.instance.get_run_record_by_id(context.run.run_id)
+    created = record.create_timestamp if record else datetime.now(UTC)
+    created = created if created.tzinfo else created.replace(tzinfo=UTC)
+    tables = tuple(str(node.table) for node in selected)
+    return RunFacts(context.run.run_id, context.run.tags, config_version, created, tables)
 
 
 def _summary(failures: Sequence[SliceOutcome], asked: int) -> str:

@@ -11,13 +11,20 @@ from platform_assets.engine.errors import Problem
 from platform_assets.engine.names import TableName
 from platform_assets.engine.schema.model import FieldType, Partitioning, TableSpec
 
-REQUIRED_TABLES = ("dq_results", "notification_history", "pipeline_runs", "state_transitions", "step_logs")
+REQUIRED_TABLES = (
+    "audit_logs",
+    "dq_results",
+    "notification_history",
+    "pipeline_runs",
+    "state_transitions",
+    "step_logs",
+)
 _PARTITION_COLUMN = "ingestion_date"
 _CLUSTER_BY = ("pipeline_id", "pipeline_logging_id")
 
 
 def metadata_tables(root: Path, problems: list[Problem]) -> dict[str, TableSpec]:
-    """Table name → spec, sorted. The five tables that runs write to must all be there."""
+    """Table name → spec, sorted. The tables that runs write to must all be there."""
     folder = root / "metadata" / "schemas"
     files = {path.stem: path for path in sorted(folder.glob("*.json"))}
     for name in REQUIRED_TABLES:

@@ -5,7 +5,9 @@ Secrets are named here, never written: a credential gives the name under which t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -74,6 +76,42 @@ class TenantCdc(Spec):
     datasets: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,1024}$")]] = []
 
 
+class Limits(Spec):
+    """How many runs a tenant may have: started in a UTC day, in a UTC month, and going on at once."""
+
+    daily: Annotated[int, Field(ge=0)]
+    monthly: Annotated[int, Field(ge=0)]
+    concurrent: Annotated[int, Field(ge=1)]
+
+
+# Source: the plans of the services replaced here.
+PLANS: Mapping[str, Limits] = MappingProxyType(
+    {
+        "starter": Limits(daily=6, monthly=180, concurrent=20),
+        "professional": Limits(daily=25, monthly=750, concurrent=20),
+        "scale": Limits(daily=100, monthly=3000, concurrent=20),
+        "enterprise": Limits(daily=999_999, monthly=999_999, concurrent=999_999),
+    }
+)
+
+
+class LimitOverride(Spec):
+    """Limits agreed with one tenant, in place of its plan's."""
+
+    daily: Annotated[int, Field(ge=0)] | None = None
+    monthly: Annotated[int, Field(ge=0)] | None = None
+    concurrent: Annotated[int, Field(ge=1)] | None = None
+
+
+class OwnSchedule(Spec):
+    """When one tenant runs a pipeline, in place of the pipeline's own schedule; what is left out stays as there."""
+
+    cron: str | None = None
+    timezone: str | None = None
+    enabled: bool = True
+    priority: Annotated[int, Field(ge=-100, le=100)] | None = None
+
+
 class TenantSpec(Spec):
     """``configs/tenants/<tenant>.yml``. ``pipelines: all`` means every shared pipeline that needs no credential
     or has one here, and the tenant's own; a list names exactly those that run. ``cell`` names the code location that
@@ -84,14 +122,21 @@ class TenantSpec(Spec):
     status: Literal["active", "suspended"] = "active"
     cell: Identifier = "main"
     plan: Literal["starter", "professional", "scale", "enterprise"] = "starter"
+    limits: LimitOverride = LimitOverride()
     timezone: str = "UTC"
     default_currency: Currency = "USD"
     fiscal_year_start_month: Annotated[int, Field(ge=1, le=12)] = 1
     pipelines: Literal["all"] | list[Identifier] = "all"
+    schedules: dict[Identifier, OwnSchedule] = {}
     credentials: list[Credential] = []
     budgets: list[Budget] = []
     notifications: NotificationOverride = NotificationOverride()
     cdc: TenantCdc = TenantCdc()
+
+    @property
+    def allowed(self) -> Limits:
+        """The plan's limits, with what was agreed otherwise."""
+        return PLANS[self.plan].model_copy(update=self.limits.model_dump(exclude_none=True))
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> TenantSpec:

@@ -4,11 +4,18 @@ import json
 import shutil
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from typing import Any
 
 import dagster as dg
 import pytest
 
-from platform_assets.assets.dead_runs import complete_rows
+from platform_assets.assets.dead_runs import (
+    REFUSED_TAG,
+    complete_rows,
+    refused_rows,
+    slices_of,
+    write_refused,
+)
 from platform_assets.assets.history import merge_rows
 from platform_assets.assets.keys import (
     SliceKey,
@@ -17,6 +24,7 @@ from platform_assets.assets.keys import (
     range_tags,
     tenant_day_partitions,
 )
+from platform_assets.assets.run_facts import RunFacts
 from platform_assets.instance.run_coordinator import tenant_of
 from platform_assets_tests.assets.conftest import Location
 from platform_assets_tests.assets.snapshot import SNAPSHOT, graph_of
@@ -167,7 +175,7 @@ def test_every_queued_run_says_whose_it_is(tags: dict[str, str], tenant: str | N
 
 
 def test_a_run_that_died_is_completed_once(location: Location) -> None:
-    spec = location.module.configuration.metadata_tables["pipeline_runs"]
+    tables = location.module.configuration.metadata_tables
     warehouse = location.module.defs.resources["warehouse"].adapter()
     began = datetime(2026, 5, 1, 12, tzinfo=UTC)
     row = {
@@ -179,11 +187,12 @@ def test_a_run_that_died_is_completed_once(location: Location) -> None:
         "start_time": began,
         "ingestion_date": began.date(),
     }
-    merge_rows(warehouse, "acme1281", spec, [row], "token")
+    merge_rows(warehouse, "acme1281", tables["pipeline_runs"], [row], "token")
+    facts = RunFacts("dead", {"dagster/schedule_name": "openai_costs_schedule"}, "v", began)
     ended = datetime(2026, 5, 1, 12, 1, tzinfo=UTC)
 
     def complete() -> int:
-        return complete_rows(warehouse, "acme1281", spec, "dead", "FAILED", "killed", ended)
+        return complete_rows(warehouse, tables, "acme1281", facts, "FAILED", "killed", ended)
 
     assert complete() == 1
     assert complete() == 0
@@ -191,6 +200,49 @@ def test_a_run_that_died_is_completed_once(location: Location) -> None:
         r for r in location.rows("acme1281", "metadata.pipeline_runs") if r["pipeline_logging_id"] == "dead"
     ]
     assert (found["status"], found["error_message"], found["duration_ms"]) == ("FAILED", "killed", 60_000)
+    [moved] = of_run(location, "state_transitions", "dead")
+    assert (moved["from_state"], moved["to_state"], moved["duration_in_state_ms"]) == (
+        "RUNNING",
+        "FAILED",
+        60_000,
+    )
+    [action] = [r for r in location.rows("acme1281", "metadata.audit_logs") if r["resource_id"] == "dead"]
+    assert (action["action"], action["user_id"]) == ("run.failed", "openai_costs_schedule")
+
+
+def of_run(location: Location, table: str, run_id: str) -> list[dict[str, Any]]:
+    rows = location.rows("acme1281", f"metadata.{table}")
+    return [row for row in rows if row["pipeline_logging_id"] == run_id]
+
+
+def test_a_refused_run_is_told_slice_by_slice_once(location: Location) -> None:
+    module = location.module
+    tables = module.configuration.metadata_tables
+    warehouse = module.defs.resources["warehouse"].adapter()
+    tags = {**range_tags(date(2026, 5, 3), date(2026, 5, 4), "acme1281"), REFUSED_TAG: "QUOTA_EXCEEDED"}
+    facts = RunFacts("refused", tags, "v", datetime(2026, 5, 5, tzinfo=UTC))
+    costs = [node for node in module.nodes if str(node.table) == "raw_openai.costs"]
+    for _ in range(2):
+        rows = refused_rows(facts, costs, module.tenants, "QUOTA_EXCEEDED: 6 runs")
+        assert set(rows) == {"acme1281"}
+        write_refused(warehouse, tables, "acme1281", facts, rows["acme1281"], "QUOTA_EXCEEDED: 6 runs")
+    told = of_run(location, "pipeline_runs", "refused")
+    assert {(r["run_date"].day, r["pipeline_id"], r["status"]) for r in told} == {
+        (3, "openai_costs", "BLOCKED"),
+        (4, "openai_costs", "BLOCKED"),
+    }
+    assert len(told) == 2 and json.loads(told[0]["error_context"]) == {"code": "QUOTA_EXCEEDED"}
+    assert [m["to_state"] for m in of_run(location, "state_transitions", "refused")] == ["BLOCKED", "BLOCKED"]
+
+
+def test_the_slices_of_a_range_are_its_days_and_tenants() -> None:
+    tags = {
+        "dagster/asset_partition_range_start": "2026-01-31|acme1281",
+        "dagster/asset_partition_range_end": "2026-02-01|globex",
+    }
+    found = [str(key) for key in slices_of(tags, ["aaa", "acme1281", "globex", "zzz"])]
+    assert found == ["2026-01-31|acme1281", "2026-02-01|acme1281", "2026-01-31|globex", "2026-02-01|globex"]
+    assert list(slices_of({}, ["acme1281"])) == []
 
 
 def test_partition_keys_are_read_as_they_are_written() -> None:

@@ -1,5 +1,8 @@
 """Slices through the real op: what is published, what is blocked, what is told, and that nothing is lost or doubled."""
 
+import json
+import os
+from collections import Counter
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -239,6 +242,14 @@ def test_every_fact_is_written_once(location: Location, day: date) -> None:
     assert all(r["end_time"] >= r["start_time"] and r["config_version"] for r in runs)
     steps = told(location, run, "acme1281", "step_logs")
     assert len({s["step_logging_id"] for s in steps}) == len(steps) == 4
+    assert {r["worker_instance"].rpartition(":")[2] for r in runs} == {str(os.getpid())}
+    assert all(len(json.loads(r["run_metadata"])["steps"]) for r in runs)
+    assert all(s["step_index"] is not None for s in steps)
+    moves = told(location, run, "acme1281", "state_transitions")
+    assert len({m["transition_id"] for m in moves}) == len(moves) == 2 * len(runs) + len(steps)
+    assert Counter(m["to_state"] for m in moves) == {"RUNNING": 2, "COMPLETED": 2 + 4}
+    actions = location.rows("acme1281", "metadata.audit_logs")
+    assert [a["action"] for a in actions if a["resource_id"] == run.run_id] == ["run.started"]
     results = told(location, run, "acme1281", "dq_results")
     assert len({r["dq_result_id"] for r in results}) == len(results)
     suites = [
