@@ -23,6 +23,7 @@ from platform_assets.commands.inbox import inbox
 from platform_assets.commands.notify import alerts, notify
 from platform_assets.commands.options import configuration_options
 from platform_assets.commands.quality import dq
+from platform_assets.commands.runs import runs
 
 if TYPE_CHECKING:
     from platform_assets.settings import Settings
@@ -273,6 +274,7 @@ main.add_command(events)
 main.add_command(expression)
 main.add_command(inbox)
 main.add_command(notify)
+main.add_command(runs)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from platform_assets.assets.keys import tenant_day_partitions
 from platform_assets.assets.metrics import build_metrics
 from platform_assets.assets.notifications.alerts import GoldAlerts, by_table
 from platform_assets.assets.notifications.definitions import Told, build_notifications
+from platform_assets.assets.second_chances import second_chances
 from platform_assets.assets.tables import build_tables
 from platform_assets.config import load
 from platform_assets.resources.adapter import AdapterResource
@@ -81,6 +82,14 @@ defs = dg.Definitions.merge(
         ],
         sensors=[
             *dead_run_sensors(configuration.metadata_tables, nodes, tenants, configuration.version),
+            *second_chances(
+                configuration.pipelines,
+                jobs,
+                tenants,
+                configuration.metadata_tables["pipeline_runs"].name,
+                start,
+                running,
+            ),
             *metrics.sensors,
         ],
         resources={

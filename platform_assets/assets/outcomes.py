@@ -65,6 +65,7 @@ class PartOutcome:
     audited: Audited = Audited()
     error: str = ""
     error_type: str = ""
+    passing: bool = False  # it failed for a reason that may be over when it is tried again
 
 
 @dataclass(frozen=True)

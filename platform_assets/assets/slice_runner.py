@@ -17,7 +17,7 @@ from platform_assets.assets.keys import SliceKey
 from platform_assets.assets.outcomes import Audited, PartOutcome, SliceOutcome, Status
 from platform_assets.assets.staging import Stage, staging_token
 from platform_assets.assets.surroundings import Surroundings
-from platform_assets.engine.errors import PlatformError
+from platform_assets.engine.errors import PlatformError, RetryableError
 from platform_assets.engine.ingestion.spec import ProviderSpec
 from platform_assets.engine.names import TableName
 from platform_assets.engine.quality.results import crashed, verdict
@@ -165,7 +165,11 @@ def _blockers(part: Part, key: SliceKey, earlier: Statuses) -> list[str]:
 
 def _failed(outcome: PartOutcome, error: Exception) -> PartOutcome:
     return replace(
-        outcome, status=Status.FAILED, error=str(error) or repr(error), error_type=type(error).__name__
+        outcome,
+        status=Status.FAILED,
+        error=str(error) or repr(error),
+        error_type=type(error).__name__,
+        passing=isinstance(error, RetryableError),
     )
 
 

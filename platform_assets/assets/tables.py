@@ -7,7 +7,7 @@ its own with its own lineage, checks, partitions and metadata, and any subset ca
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 
 import dagster as dg
@@ -22,6 +22,7 @@ from platform_assets.assets.notifications.alerts import GoldAlerts
 from platform_assets.assets.outcomes import SliceOutcome, Status
 from platform_assets.assets.quality_report import QualityReports
 from platform_assets.assets.run_facts import RunFacts
+from platform_assets.assets.second_chances import retry_tags
 from platform_assets.assets.slice_runner import BAD, RunContext, SliceRunner, Statuses
 from platform_assets.assets.surroundings import PastResults, Surroundings
 from platform_assets.engine.ingestion.spec import ProviderSpec
@@ -105,6 +106,7 @@ def build_tables(
                 yield from alerts.look(node, outcomes, doors.warehouse, object_store.adapter, run.now())
                 failures += [outcome for outcome in outcomes if outcome.status in BAD]
         if failures:
+            context.instance.add_run_tags(run.run_id, retry_tags(_passing(failures)))
             # Retrying the step would run the good slices again: what failed is asked for anew, slice by slice.
             raise dg.Failure(_summary(failures, len(selected) * len(keys)), allow_retries=False)
 
@@ -117,6 +119,15 @@ def _facts(context: dg.AssetExecutionContext, selected: Sequence[Node], config_v
     created = created if created.tzinfo else created.replace(tzinfo=UTC)
     tables = tuple(str(node.table) for node in selected)
     return RunFacts(context.run.run_id, context.run.tags, config_version, created, tables)
+
+
+def _passing(failures: Sequence[SliceOutcome]) -> dict[str, list[date]]:
+    """Tenant → the days of which a slice failed for a passing reason."""
+    found: dict[str, list[date]] = {}
+    for outcome in failures:
+        if any(part.passing for part in outcome.parts):
+            found.setdefault(outcome.key.tenant, []).append(outcome.key.day)
+    return found
 
 
 def _summary(failures: Sequence[SliceOutcome], asked: int) -> str:

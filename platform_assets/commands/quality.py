@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from platform_assets.commands.options import configuration_options, settings_with
+from platform_assets.commands.opening import open_configuration, open_warehouse
+from platform_assets.commands.options import configuration_options
 
 if TYPE_CHECKING:
     from platform_assets.assets.graph import Node
@@ -60,7 +61,7 @@ def run(
     """Judge a table's published slice by its suite. Exit code 1 where a critical check fails or any check breaks."""
     from platform_assets.engine.quality.report import html, markdown
 
-    configuration, warehouse = _open(config_root, deployment)
+    configuration, warehouse = open_warehouse(config_root, deployment)
     reports = audit_published(configuration, warehouse, table, _day(day), tenants)
     if report is not None:
         report.write_text(html(reports) if report.suffix == ".html" else markdown(reports), "utf-8")
@@ -85,7 +86,7 @@ def suggest(
     out: Path | None,
 ) -> None:
     """Profile a table's published slice and propose a dq.yml. It says what is, not what should be: review it."""
-    configuration, warehouse = _open(config_root, deployment)
+    configuration, warehouse = open_warehouse(config_root, deployment)
     text = proposal(configuration, warehouse, table, _day(day), tenant)
     if out is None:
         click.echo(text, nl=False)
@@ -110,7 +111,7 @@ def fetch_report(
     from platform_assets.assets.quality_report import report_key
     from platform_assets.resources.bindings import create
 
-    binding = _configuration(config_root, deployment).deployment.ports.object_store
+    binding = open_configuration(config_root, deployment).deployment.ports.object_store
     page: bytes = create("object_store", binding.kind, binding.settings).get(report_key(tenant, run_id))
     target = out or Path(f"quality-{run_id}.html")
     target.write_bytes(page)
@@ -227,21 +228,6 @@ def proposal(configuration: Configuration, warehouse: Warehouse, table: str, day
         )
     head = f"# Proposed from {profile.rows} rows of {tenant}, {node.slice_date(day)}. Review before use.\n"
     return head + yaml.safe_dump(suggest(profile), sort_keys=False, allow_unicode=True, width=110)
-
-
-def _open(config_root: Path | None, deployment: str | None) -> tuple[Configuration, Warehouse]:
-    from platform_assets.resources.bindings import create
-
-    configuration = _configuration(config_root, deployment)
-    binding = configuration.deployment.ports.warehouse
-    warehouse: Warehouse = create("warehouse", binding.kind, binding.settings)
-    return configuration, warehouse
-
-
-def _configuration(config_root: Path | None, deployment: str | None) -> Configuration:
-    from platform_assets.commands.validating import load_configuration
-
-    return load_configuration(settings_with(config_root, deployment))
 
 
 def _day(day: datetime | None) -> date:

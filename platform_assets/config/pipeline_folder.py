@@ -25,7 +25,7 @@ from platform_assets.config.tables import read_table
 from platform_assets.config.tree import PipelineFolder, old_document, relative
 from platform_assets.config.values import label_problems, owner_problems, timezone_problems
 from platform_assets.engine.costs.functions import FUNCTIONS
-from platform_assets.engine.cron import check_cron
+from platform_assets.engine.cron import check_cron, spread
 from platform_assets.engine.errors import ConfigError, Problem
 from platform_assets.engine.ingestion.spec import (
     ComputeStep,
@@ -92,7 +92,16 @@ def _schedule(draft: Draft, schedule: Schedule | None) -> Iterator[Problem]:
         check_cron(schedule.cron)
     except ConfigError as error:
         yield draft.problem(("schedule", "cron"), str(error))
+    else:
+        yield from _jitter(draft, schedule)
     yield from timezone_problems(draft.document, ("schedule", "timezone"), schedule.timezone)
+
+
+def _jitter(draft: Draft, schedule: Schedule) -> Iterator[Problem]:
+    try:
+        spread(schedule.cron, schedule.jitter_minutes)
+    except ConfigError as error:
+        yield draft.problem(("schedule", "jitter_minutes"), str(error))
 
 
 # --- Steps --------------------------------------------------------------------------------------------

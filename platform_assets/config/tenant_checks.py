@@ -12,10 +12,11 @@ from platform_assets.config.reading import nearest, one_of
 from platform_assets.config.safety import texts
 from platform_assets.config.templates import template_parameters
 from platform_assets.config.values import currency_problems, timezone_problems
-from platform_assets.engine.errors import Problem
+from platform_assets.engine.cron import check_cron, spread
+from platform_assets.engine.errors import ConfigError, Problem
 from platform_assets.engine.ingestion.spec import NoAuth, ProviderSpec
 from platform_assets.engine.names import TENANT_PATTERN, valid_tenant
-from platform_assets.engine.tenancy import TenantSpec
+from platform_assets.engine.tenancy import OwnSchedule, TenantSpec
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,24 @@ class TenantCheck:
                 yield from self._provider(("budgets", index, "provider"), budget.provider)
         yield from self._credentials()
         yield from self._pipelines()
+        for name, own in self.tenant.schedules.items():
+            yield from self._schedule(("schedules", name), name, own)
+
+    def _schedule(self, at: Location, name: str, own: OwnSchedule) -> Iterator[Problem]:
+        draft = self.drafts.get(name)
+        if draft is None or draft.spec.schedule is None:
+            if draft is not None or name not in self.known_pipelines:
+                scheduled = {n for n, d in self.drafts.items() if d.spec.schedule}
+                reason = f"there is no pipeline {name!r} with a schedule"
+                yield self.document.problem(at, reason, nearest(name, scheduled))
+            return
+        try:
+            check_cron(own.cron or draft.spec.schedule.cron)
+            spread(own.cron or draft.spec.schedule.cron, draft.spec.schedule.jitter_minutes)
+        except ConfigError as error:
+            yield self.document.problem((*at, "cron"), str(error))
+        if own.timezone is not None:
+            yield from timezone_problems(self.document, (*at, "timezone"), own.timezone)
 
     def _provider(self, at: Location, name: str) -> Iterator[Problem]:
         if name not in self.known_providers:

@@ -72,3 +72,22 @@ def check_cron(text: str) -> None:
     _, _, days, months, _ = [f.values(p) for f, p in zip(_FIELDS, parts, strict=True)]
     if parts[4] == "*" and min(days) > max(_LONGEST[m - 1] for m in months):
         raise ConfigError(f"{text!r} never comes: no such day in that month")
+
+
+def minute_of(text: str) -> int | None:
+    """The one minute of the hour at which it ticks; None where there are several."""
+    minute = text.split(maxsplit=1)[0]
+    return int(minute) if minute.isdigit() else None
+
+
+def spread(text: str, minutes: int) -> str:
+    """The same cron ticking at each of the ``minutes`` + 1 minutes from its own on. ConfigError where it has not one
+    minute of its own, or where they do not fit into its hour."""
+    if not minutes:
+        return text
+    first = minute_of(text)
+    if first is None or first + minutes > 59:
+        raise ConfigError(
+            f"{text!r} cannot be spread over {minutes} minutes: needs one minute, and room in its hour"
+        )
+    return " ".join([f"{first}-{first + minutes}", *text.split()[1:]])

@@ -167,6 +167,12 @@ TABLES = [
 ]
 TEXTS = [
     C('cron', PIPELINE, '0 4 * * *', '0 25 * * *', 'cron', 'schedule.cron', '0 to 23'),
+    C('jitter without room', PIPELINE, 'cron: "0 4 * * *"', 'cron: "50 4 * * *"\n  jitter_minutes: 10', 'jitter_minutes', 'schedule.jitter_minutes', 'room in its hour'),
+    C("a tenant's own cron", ACME, 'pipelines: all', 'pipelines: all\nschedules:\n  shop_costs: {cron: "0 25 * * *"}', 'shop_costs: {', 'schedules.shop_costs.cron', '0 to 23'),
+    C("a tenant's own timezone", ACME, 'pipelines: all', 'pipelines: all\nschedules:\n  shop_costs: {timezone: Europe/Berln}', 'shop_costs: {', 'schedules.shop_costs.timezone', '', 'Europe/Berlin'),
+    C("a tenant's schedule of nothing", ACME, 'pipelines: all', 'pipelines: all\nschedules:\n  shop_cost: {}', 'shop_cost: {', 'schedules.shop_cost', 'no pipeline', 'shop_costs'),
+    C("a tenant's schedule of what has none", ACME, 'pipelines: all', 'pipelines: all\nschedules:\n  reporting: {}', 'reporting: {', 'schedules.reporting', 'with a schedule'),
+    C('limits below nothing', ACME, 'pipelines: all', 'pipelines: all\nlimits: {daily: -1}', 'limits', 'limits.daily', 'at least 0'),
     C('cron fields', PIPELINE, '0 4 * * *', '0 4 * *', 'cron', 'schedule.cron', '4 fields'),
     C('cron that never comes', PIPELINE, '0 4 * * *', '0 4 31 2 *', 'cron', 'schedule.cron', 'never comes'),
     C('time zone', PIPELINE, '  timezone: Europe/Berlin', '  timezone: Europe/Belin', 'timezone', 'schedule.timezone', 'not a time zone', 'Europe/Berlin'),

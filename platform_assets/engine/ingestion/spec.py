@@ -326,11 +326,27 @@ Step = Annotated[IngestStep | TransformStep | ComputeStep | UnionStep, Field(dis
 
 
 class Schedule(Spec):
-    """Cron in a timezone. A tick asks for the last ``lookback_days`` + 1 complete days of every tenant."""
+    """Cron in a timezone. A tick asks for the last ``lookback_days`` + 1 complete days of every tenant.
+
+    ``jitter_minutes`` spreads the tenants over so many minutes after it. Of runs that wait, those of higher
+    ``priority`` begin first. ``catch_up_days``: of so many days, what a missed tick left out is asked for later.
+    """
 
     cron: str
     timezone: str = "UTC"
     enabled: bool = True
+    jitter_minutes: Annotated[int, Field(ge=0, le=59)] = 0
+    priority: Annotated[int, Field(ge=-100, le=100)] = 0
+    catch_up_days: Annotated[int, Field(ge=0, le=366)] = 0
+
+
+class RunRetry(Spec):
+    """What is done about a scheduled run's slices that failed for a passing reason: ``max_attempts`` in all, the
+    second after ``backoff_seconds``, each further one after twice as long, at most ``max_backoff_seconds``."""
+
+    max_attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    backoff_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    max_backoff_seconds: Annotated[int, Field(ge=1, le=86_400)] = 3600
 
 
 class PipelineSpec(Spec):
@@ -344,6 +360,7 @@ class PipelineSpec(Spec):
     provider: Identifier
     domain: Identifier
     schedule: Schedule | None = None
+    retry: RunRetry = RunRetry()
     lookback_days: Annotated[int, Field(ge=0, le=366)] = 0
     closes_after_days: Annotated[int, Field(ge=0, le=366)] | None = None
     tags: dict[str, str] = {}
