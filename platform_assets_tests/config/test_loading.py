@@ -36,6 +36,7 @@ def test_everything_is_there_and_sorted(root: Path) -> None:
     assert list(configuration.providers) == ["shop", "weather"]
     assert list(configuration.pipelines) == ["own_sales", "reporting", "shop_costs"]
     assert list(configuration.metadata_tables) == [
+        "audit_logs",
         "dq_results",
         "notification_history",
         "pipeline_runs",
