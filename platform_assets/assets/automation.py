@@ -27,11 +27,16 @@ def pipeline_jobs(pipelines: Mapping[str, Pipeline], nodes: Sequence[Node]) -> d
             name,
             selection=_written(name, nodes).downstream(),
             description=pipeline.spec.description,
-            tags={"pipeline": name},
+            tags={"pipeline": name, **_time_limit(pipeline.spec)},
         )
         for name, pipeline in sorted(pipelines.items())
         if pipeline.spec.schedule
     }
+
+
+def _time_limit(spec: PipelineSpec) -> dict[str, str]:
+    """For Dagster's run monitoring, which ends the run."""
+    return {"dagster/max_runtime": str(spec.timeout_minutes * 60)} if spec.timeout_minutes else {}
 
 
 def _written(pipeline_id: str, nodes: Sequence[Node]) -> dg.AssetSelection:

@@ -65,11 +65,16 @@ class TenantQueuedRunCoordinator(QueuedRunCoordinator):
     def tenants(self) -> "Mapping[str, TenantSpec]":
         """The tenants as their files say, read again now and then."""
         from platform_assets.config.tenants import read_tenants
+        from platform_assets.engine.errors import ConfigError
         from platform_assets.settings import read_settings
 
         now = time.monotonic()
         if self._tenants is None or now - self._tenants[0] > _TENANTS_SECONDS:
-            self._tenants = now, read_tenants(read_settings().config_root)
+            try:
+                self._tenants = now, read_tenants(read_settings().config_root)
+            except ConfigError as error:  # better a tenant over its limit than a queue that stands still
+                self._logger.warning("no limits of tenants are known: %s", error)
+                self._tenants = now, {}
         return self._tenants[1]
 
     def _refusal(self, run: DagsterRun) -> "Refusal | None":

@@ -118,5 +118,12 @@ def test_without_quotas_duplicates_are_refused_still(instance: dg.DagsterInstanc
     assert [ask(instance, job).status.value for job in "abca"] == ["QUEUED", "QUEUED", "QUEUED", "FAILURE"]
 
 
+def test_a_queue_without_configuration_goes_on(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLATFORM_CONFIG_ROOT", "/nowhere")
+    assert [ask(instance, job).status.value for job in "abcd"] == ["QUEUED"] * 4
+
+
 def test_a_run_without_slices_is_nobodys(instance: dg.DagsterInstance) -> None:
     assert submit(instance, "inbox", {}).status is dg.DagsterRunStatus.QUEUED

@@ -352,6 +352,7 @@ class RunRetry(Spec):
 class PipelineSpec(Spec):
     """``pipeline.yml``. Its folder holds everything it refers to.
 
+    ``timeout_minutes``: a scheduled run that takes longer is ended, and told as TIMEOUT.
     ``closes_after_days``: so many days after a month's end its source closes it, and ticks leave it alone.
     """
 
@@ -361,6 +362,7 @@ class PipelineSpec(Spec):
     domain: Identifier
     schedule: Schedule | None = None
     retry: RunRetry = RunRetry()
+    timeout_minutes: Annotated[int, Field(ge=1, le=1440)] | None = None
     lookback_days: Annotated[int, Field(ge=0, le=366)] = 0
     closes_after_days: Annotated[int, Field(ge=0, le=366)] | None = None
     tags: dict[str, str] = {}
