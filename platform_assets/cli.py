@@ -21,9 +21,11 @@ from platform_assets.commands.events import events
 from platform_assets.commands.expression import expression
 from platform_assets.commands.inbox import inbox
 from platform_assets.commands.notify import alerts, notify
+from platform_assets.commands.operating import migrations, procedures
 from platform_assets.commands.options import configuration_options
 from platform_assets.commands.quality import dq
 from platform_assets.commands.runs import runs
+from platform_assets.commands.tenant_cli import offboard, provision, resume, suspend
 
 if TYPE_CHECKING:
     from platform_assets.settings import Settings
@@ -268,6 +270,8 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
 
 main.add_command(alerts)
 main.add_command(cdc)
+for command in (provision, suspend, resume, offboard):
+    tenant.add_command(command)
 main.add_command(conformance)
 main.add_command(dq)
 main.add_command(events)
@@ -275,6 +279,8 @@ main.add_command(expression)
 main.add_command(inbox)
 main.add_command(notify)
 main.add_command(runs)
+main.add_command(migrations)
+main.add_command(procedures)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from platform_assets.assets.keys import tenant_day_partitions
 from platform_assets.assets.metrics import build_metrics
 from platform_assets.assets.notifications.alerts import GoldAlerts, by_table
 from platform_assets.assets.notifications.definitions import Told, build_notifications
+from platform_assets.assets.procedures import build_procedures, tables_changed
 from platform_assets.assets.second_chances import second_chances
 from platform_assets.assets.tables import build_tables
 from platform_assets.config import load
@@ -52,6 +53,7 @@ told = Told(
 # One expression: Dagster takes a module with several Definitions in it for a mistake.
 defs = dg.Definitions.merge(
     build_notifications(told),
+    build_procedures(configuration),
     build_inbox(
         [*metrics.sources, *cdc.sources, *events.sources],
         deployment.inbox,
@@ -69,6 +71,7 @@ defs = dg.Definitions.merge(
                 slices_in_flight=deployment.limits.slices_in_flight,
                 config_version=configuration.version,
                 alerts=GoldAlerts(by_table(configuration.alerts.values()), configuration.notifications),
+                changed_by=tables_changed(configuration),
             ),
             *metrics.assets,
             *cdc.assets,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from platform_assets.engine.ingestion.spec import ProviderSpec
+    from platform_assets.engine.schema.access import TableAccess
 
 # --- Warehouse -------------------------------------------------------------------------------------------------
 
@@ -88,6 +89,24 @@ class Warehouse(Protocol):
 
     def drop(self, tenant: str, table: TableName) -> None:
         """Drop a table if it exists."""
+
+    def execute(
+        self, tenant: str, script: Sequence[BoundSql], *, unless: BoundSql | None = None
+    ) -> tuple[int, ...]:
+        """Run changes (``engine.sql.script``) in one transaction; the rows changed by each. ConflictError, and nothing
+        is done, where the query ``unless`` finds a row. A parameter's name means the same in all of them."""
+
+    def store_procedure(self, tenant: str, name: str, sql: str | None) -> bool:
+        """Create or replace a procedure, or drop it (None). False where the warehouse keeps none."""
+
+    def apply_access(self, tenant: str, spec: TableSpec, access: TableAccess) -> tuple[str, ...]:
+        """Bring row rules and shared views of a table to what is declared; what was done, in words."""
+
+    def tables(self, tenant: str) -> tuple[TableName, ...]:
+        """The tenant's tables, sorted, staging tables left out."""
+
+    def drop_tenant(self, tenant: str) -> None:
+        """Delete all datasets of a tenant with all that is in them; nothing where there are none."""
 
     def close(self) -> None:
         """Release connections and locks."""

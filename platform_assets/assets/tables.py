@@ -26,6 +26,7 @@ from platform_assets.assets.second_chances import retry_tags
 from platform_assets.assets.slice_runner import BAD, RunContext, SliceRunner, Statuses
 from platform_assets.assets.surroundings import PastResults, Surroundings
 from platform_assets.engine.ingestion.spec import ProviderSpec
+from platform_assets.engine.names import TableName
 from platform_assets.engine.quality.expectation import Expectation
 from platform_assets.engine.quality.results import check_name
 from platform_assets.engine.schema.model import TableSpec
@@ -45,14 +46,16 @@ def build_tables(
     slices_in_flight: int,
     config_version: str,
     alerts: GoldAlerts,
+    changed_by: Mapping[TableName, Sequence[dg.AssetKey]],
 ) -> dg.AssetsDefinition:
-    """The op that fills every declared table, slice by slice, in the order of their lineage."""
+    """The op that fills every declared table, slice by slice, in the order of their lineage. ``changed_by``: what else
+    changes a table, for the lineage only."""
     schemas = {node.table: node.spec.schema for node in nodes}
     lineage = cache(lambda node: column_lineage(node, schemas))
 
     @dg.multi_asset(
         name=OP_NAME,
-        specs=[_asset_spec(node, partitions) for node in nodes],
+        specs=[_asset_spec(node, partitions, changed_by.get(node.table, ())) for node in nodes],
         check_specs=[
             *(_check_spec(node, check, partitions) for node in nodes for check in node.suite),
             *alerts.specs(nodes, partitions),
@@ -136,13 +139,15 @@ def _summary(failures: Sequence[SliceOutcome], asked: int) -> str:
     return f"{len(failures)} of {asked} slices were not published; all others are committed:\n{lines}{more}"
 
 
-def _asset_spec(node: Node, partitions: dg.MultiPartitionsDefinition) -> dg.AssetSpec:
+def _asset_spec(
+    node: Node, partitions: dg.MultiPartitionsDefinition, changed_by: Sequence[dg.AssetKey]
+) -> dg.AssetSpec:
     pipeline = node.pipelines[node.owner.pipeline_id].spec
     layer = node.table.dataset.partition("_")[0]
     step = node.owner.spec
     return dg.AssetSpec(
         table_key(node.table),
-        deps=[table_key(table) for table in node.before],
+        deps=[*(table_key(table) for table in node.before), *changed_by],
         description=step.description or node.spec.description or pipeline.description,
         group_name=node.table.dataset,
         partitions_def=partitions,

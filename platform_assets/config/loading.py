@@ -1,5 +1,5 @@
-"""The order of reading: deployment, providers, tenants, metadata tables, metrics, monitors, events, pipelines; then all
-against all."""
+"""The order of reading: deployment, providers, tenants, metadata tables, metrics, monitors, events, procedures,
+migrations, pipelines; then all against all."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from platform_assets.config.metrics import metric_problems, shared_problems
 from platform_assets.config.notifications import NotificationReader
 from platform_assets.config.pipeline_folder import read_pipeline_folder
 from platform_assets.config.placeholders import fill, unfilled
+from platform_assets.config.procedures import read_migrations, read_procedures, unknown_tables
 from platform_assets.config.query_cache import QueryCache
 from platform_assets.config.reading import nearest, one_of, read_spec
 from platform_assets.config.resolving import resolve
 from platform_assets.config.safety import find_unsafe, find_unsafe_urls
-from platform_assets.config.tenant_checks import TenantCheck
+from platform_assets.config.tenant_checks import TenantCheck, access_problems
 from platform_assets.config.tree import RESERVED, pipeline_folders, relative, yaml_files
 from platform_assets.config.version import configuration_version
 from platform_assets.engine.cdc.monitor import Monitor
@@ -42,6 +43,7 @@ from platform_assets.engine.notifications.alerts.alert import Alert
 from platform_assets.engine.notifications.alerts.spec import AlertSpec
 from platform_assets.engine.notifications.tenant import NOBODY_TOLD, PLATFORM, Notifications
 from platform_assets.engine.pipelines import Configuration
+from platform_assets.engine.procedures import Migration, Procedure
 from platform_assets.engine.schema.model import TableSpec
 from platform_assets.engine.spec import Spec
 from platform_assets.engine.tenancy import TenantSpec
@@ -105,6 +107,8 @@ class _Reading:
     notifications: Notifications = field(default_factory=lambda: NOBODY_TOLD)
     monitors: dict[str, tuple[Document, Monitor]] = field(default_factory=dict)
     events: dict[str, tuple[Document, EventSpec]] = field(default_factory=dict)
+    procedures: dict[str, Procedure] = field(default_factory=dict)
+    migrations: tuple[Migration, ...] = ()
     owners: dict[TableName, checks.Owner] = field(default_factory=dict)
     suites: suites.Suites = field(default_factory=dict)
     reads: needs.Reads = field(default_factory=dict)
@@ -146,6 +150,8 @@ class _Reading:
         self._read_metrics()
         self._read_monitors()
         self._read_events()
+        self.procedures = read_procedures(self.root, self.queries, self.problems)
+        self.migrations = read_migrations(self.root, self.queries, self.problems)
         self._read_pipelines()
         self._cross_check()
 
@@ -222,6 +228,7 @@ class _Reading:
     def _cross_check(self) -> None:
         drafts, problems = self.drafts, self.problems
         self.owners = checks.owners(drafts, problems)
+        problems += unknown_tables((*self.procedures.values(), *self.migrations), self.known_tables)
         unowned = self.known_tables - {str(name) for name in self.owners}
         problems += checks.unique_pipelines(drafts)
         problems += checks.providers_of(drafts, self.known_providers)
@@ -244,6 +251,7 @@ class _Reading:
                 self.needed,
                 self.reads,
             ).problems()
+            problems += access_problems(document, tenant, self.owners, unowned)
 
     def configuration(self, deployment: DeploymentSpec) -> Configuration:
         pipelines = resolve(self.drafts, self.owners, self.suites, self.needed)
@@ -261,6 +269,8 @@ class _Reading:
             self.notifications,
             MappingProxyType({name: found for name, (_, found) in sorted(self.monitors.items())}),
             MappingProxyType({name: spec for name, (_, spec) in sorted(self.events.items())}),
+            MappingProxyType(self.procedures),
+            self.migrations,
         )
 
     # --- One file -----------------------------------------------------------------------------------------------

@@ -41,6 +41,14 @@ class QueryCache:
         self._used[key] = {"tables": [str(t) for t in transform.tables], "columns": list(transform.columns)}
         return transform
 
+    def facts(self, text: str, *, checks: str, find: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What ``find`` says of a script, as JSON keeps it; its ConfigError goes through."""
+        key = hashlib.sha256(f"{checks}\0{text}".encode()).hexdigest()
+        known = self._before.get(key)
+        found: dict[str, Any] = known if isinstance(known, dict) else find()
+        self._used[key] = found
+        return found
+
     def save(self) -> None:
         """Write what this load used, unless that is what is there already."""
         if self._file is None or self._used == self._before:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from platform_assets.config.checks import Owner
 from platform_assets.config.document import Document, Location
 from platform_assets.config.draft import Draft
 from platform_assets.config.needs import Reads
@@ -13,9 +14,10 @@ from platform_assets.config.safety import texts
 from platform_assets.config.templates import template_parameters
 from platform_assets.config.values import currency_problems, timezone_problems
 from platform_assets.engine.cron import check_cron, spread
-from platform_assets.engine.errors import ConfigError, Problem
+from platform_assets.engine.errors import ConfigError, Problem, RejectedError
 from platform_assets.engine.ingestion.spec import NoAuth, ProviderSpec
-from platform_assets.engine.names import TENANT_PATTERN, valid_tenant
+from platform_assets.engine.names import TENANT_PATTERN, TableName, valid_tenant
+from platform_assets.engine.schema.access import require_possible
 from platform_assets.engine.tenancy import OwnSchedule, TenantSpec
 
 
@@ -118,3 +120,21 @@ def parameters_used(draft: Draft) -> set[str]:
     """The ``parameters.<name>`` in the templates of a pipeline's sources."""
     sources = [step.get("source") for step in draft.document.value["steps"]]
     return {name for source in sources for _, text in texts(source) for name in template_parameters(text)}
+
+
+def access_problems(
+    document: Document, tenant: TenantSpec, owners: Mapping[TableName, Owner], unowned: Collection[str]
+) -> Iterator[Problem]:
+    """Tables that nothing fills, and what a table cannot do of the access declared for it."""
+    for name, access in tenant.access.items():
+        owner = owners.get(TableName.parse(name))
+        if owner is None:
+            if name not in unowned:
+                known = [str(table) for table in owners]
+                reason = f"no pipeline fills {name}"
+                yield document.problem(("access", name), reason, nearest(name, known))
+            continue
+        try:
+            require_possible(owner.table, access)
+        except RejectedError as error:
+            yield document.problem(("access", name), str(error))

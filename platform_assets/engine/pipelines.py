@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platform_assets.engine.deployment import DeploymentSpec
+from platform_assets.engine.errors import ConfigError
 from platform_assets.engine.events.spec import EventSpec
 from platform_assets.engine.ingestion.spec import PipelineSpec, ProviderSpec, Step
 from platform_assets.engine.metrics.spec import MetricSpec
 from platform_assets.engine.names import TableName
 from platform_assets.engine.notifications.tenant import NOBODY_TOLD, Notifications
+from platform_assets.engine.procedures import Migration, Procedure
 from platform_assets.engine.schema.model import TableSpec
 from platform_assets.engine.tenancy import TenantSpec, runs_pipeline
 
@@ -75,6 +78,7 @@ class Configuration:
     ``metrics``: the declared metrics, by metric code. ``alerts``: by id. ``notifications``: who is told what.
     ``monitors``: the CDC monitors, by name.
     ``events``: the declared event types, by name.
+    ``procedures`` by name, ``migrations`` by number.
     """
 
     root: Path
@@ -89,6 +93,20 @@ class Configuration:
     notifications: Notifications = field(default_factory=lambda: NOBODY_TOLD)
     monitors: Mapping[str, Monitor] = field(default_factory=dict)
     events: Mapping[str, EventSpec] = field(default_factory=dict)
+    procedures: Mapping[str, Procedure] = field(default_factory=dict)
+    migrations: tuple[Migration, ...] = ()
+
+    @cached_property
+    def tables(self) -> Mapping[TableName, TableSpec]:
+        """Every table that a pipeline fills or a run writes, by name."""
+        filled = [step.table for pipeline in self.pipelines.values() for step in pipeline.steps]
+        return {spec.name: spec for spec in (*filled, *self.metadata_tables.values())}
+
+    def table(self, name: TableName) -> TableSpec:
+        """ConfigError where nothing fills it."""
+        if name not in self.tables:
+            raise ConfigError(f"there is no table {name}")
+        return self.tables[name]
 
     def tenant_pipelines(self, tenant: str) -> tuple[Pipeline, ...]:
         """The pipelines that run for a tenant, by id."""

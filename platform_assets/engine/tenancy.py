@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from platform_assets.engine.ingestion.spec import Identifier
+from platform_assets.engine.ingestion.spec import Identifier, LogicalTable
 from platform_assets.engine.names import TENANT_PATTERN
+from platform_assets.engine.schema.access import TableAccess
 from platform_assets.engine.spec import Spec
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ class OwnSchedule(Spec):
 class TenantSpec(Spec):
     """``configs/tenants/<tenant>.yml``. ``pipelines: all`` means every shared pipeline that needs no credential
     or has one here, and the tenant's own; a list names exactly those that run. ``cell`` names the code location that
-    serves the tenant where ``PLATFORM_CELL`` splits them."""
+    serves the tenant where ``PLATFORM_CELL`` splits them. ``access``: who reads which rows of a table, and the views
+    that share a part of it."""
 
     tenant: TenantId
     display_name: Annotated[str, Field(min_length=1)]
@@ -131,6 +133,7 @@ class TenantSpec(Spec):
     credentials: list[Credential] = []
     budgets: list[Budget] = []
     notifications: NotificationOverride = NotificationOverride()
+    access: dict[LogicalTable, TableAccess] = {}
     cdc: TenantCdc = TenantCdc()
 
     @property

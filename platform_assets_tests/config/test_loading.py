@@ -38,8 +38,10 @@ def test_everything_is_there_and_sorted(root: Path) -> None:
     assert list(configuration.metadata_tables) == [
         "audit_logs",
         "dq_results",
+        "migrations",
         "notification_history",
         "pipeline_runs",
+        "procedures",
         "state_transitions",
         "step_logs",
     ]

@@ -19,9 +19,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from sqlglot import parse_one
 
 from platform_assets.engine.errors import (
     ConfigError,
+    ConflictError,
     DataError,
     NotFoundError,
     PlatformError,
@@ -29,6 +31,7 @@ from platform_assets.engine.errors import (
     RetryableError,
 )
 from platform_assets.engine.names import TableName, physical
+from platform_assets.engine.schema.access import SharedView, TableAccess
 from platform_assets.engine.schema.arrow import arrow_schema
 from platform_assets.engine.schema.model import (
     Field,
@@ -40,7 +43,8 @@ from platform_assets.engine.schema.model import (
     TableSchema,
     TableSpec,
 )
-from platform_assets.engine.sql.binding import bind_query
+from platform_assets.engine.sql.binding import bind_dml, bind_query
+from platform_assets.engine.sql.model import BoundSql
 from platform_assets.ports import SliceWrite, Warehouse
 from platform_assets_tests.contracts.warehouse_rigs import WarehouseRig
 
@@ -581,6 +585,92 @@ def test_tenants_do_not_see_one_another(warehouse: Warehouse) -> None:
     warehouse.drop(OTHER, COSTS)
     assert ids(warehouse) == ["line-1"]
     assert physical(TENANT, COSTS) != physical(OTHER, COSTS)
+
+
+# --- Scripts, access, whole tenants ---------------------------------------------------------------------------------
+
+
+def change(sql: str, tenant: str = TENANT, **parameters: tuple[FieldType, Any]) -> BoundSql:
+    return bind_dml(parse_one(sql, dialect="bigquery"), tenant, parameters, name="test")
+
+
+RAISE_PRICES = "UPDATE raw_openai.costs SET amount = amount * @factor WHERE run_date = @day AND id != @kept"
+DROP_ONE = "DELETE FROM raw_openai.costs WHERE run_date = @day AND id = @kept"
+COPY_ONE = (
+    "INSERT INTO raw_openai.costs (id, amount, run_date, pipeline) "
+    "SELECT CONCAT(id, '-copy'), amount, run_date, pipeline FROM raw_openai.costs WHERE run_date = @day"
+)
+GIVEN: dict[str, tuple[FieldType, Any]] = {
+    "day": (F.DATE, DAY),
+    "kept": (F.STRING, "line-1"),
+    "factor": (F.BIGNUMERIC, D(2)),
+}
+
+
+def test_a_script_changes_rows_in_order_and_counts_them(warehouse: Warehouse) -> None:
+    put(warehouse, [row(1), row(2), row(3)])
+    script = [change(sql, **GIVEN) for sql in (RAISE_PRICES, DROP_ONE, COPY_ONE)]
+    assert warehouse.execute(TENANT, script) == (2, 1, 2)
+    found = select(warehouse, "SELECT id, amount FROM raw_openai.costs ORDER BY id")
+    assert [(r["id"], r["amount"]) for r in found] == [
+        ("line-2", D(3)),
+        ("line-2-copy", D(3)),
+        ("line-3", D(3)),
+        ("line-3-copy", D(3)),
+    ]
+
+
+def test_of_a_script_that_fails_nothing_stays(warehouse: Warehouse) -> None:
+    put(warehouse, [row(1), row(2)])
+    without_id = "INSERT INTO raw_openai.costs (id, run_date, pipeline) SELECT NULL, @day, 'costs'"
+    with pytest.raises((RejectedError, DataError)):
+        warehouse.execute(TENANT, [change(DROP_ONE, **GIVEN), change(without_id, **GIVEN)])
+    assert ids(warehouse) == ["line-1", "line-2"]
+
+
+def test_a_script_that_was_done_is_not_done_again(warehouse: Warehouse) -> None:
+    put(warehouse, [row(1), row(2)])
+    sql = "SELECT 1 AS one FROM raw_openai.costs WHERE id = @mark"
+    done = bind_query(sql, TENANT, {"mark": (F.STRING, "done")})
+    mark = "INSERT INTO raw_openai.costs (id, run_date, pipeline) VALUES (@mark, @day, 'costs')"
+    script = [change(DROP_ONE, **GIVEN), change(mark, **GIVEN, mark=(F.STRING, "done"))]
+    assert warehouse.execute(TENANT, script, unless=done) == (1, 1)
+    with pytest.raises(ConflictError, match="already"):
+        warehouse.execute(TENANT, script, unless=done)
+    assert ids(warehouse) == ["done", "line-2"]
+
+
+def test_a_tenants_script_reaches_no_other_tenant(warehouse: Warehouse) -> None:
+    put(warehouse, [row(1)])
+    put(warehouse, [row(1)], tenant=OTHER)
+    warehouse.execute(TENANT, [change(DROP_ONE, **GIVEN)])
+    assert (ids(warehouse), ids(warehouse, OTHER)) == ([], ["line-1"])
+
+
+def test_a_shared_view_shows_its_columns_and_rows(warehouse: Warehouse) -> None:
+    put(warehouse, [row(1), row(2)])
+    view = SharedView(dataset="gold_shared", view="one", columns=["id", "amount"], where={"id": ["line-1"]})
+    for _ in range(2):
+        assert warehouse.apply_access(TENANT, SPEC, TableAccess(views=[view]))
+    assert select(warehouse, "SELECT * FROM gold_shared.one") == [{"id": "line-1", "amount": D("1.5")}]
+    strange = SharedView(dataset="gold_shared", view="two", columns=["nothing"])
+    with pytest.raises(RejectedError, match="nothing"):
+        warehouse.apply_access(TENANT, SPEC, TableAccess(views=[strange]))
+
+
+def test_a_tenants_tables_are_listed_and_go_with_it(warehouse: Warehouse) -> None:
+    put(warehouse, [row(1)])
+    put(warehouse, [row(2)], tenant=OTHER)
+    other = replace(SPEC, name=TableName("gold_reporting", "spend"))
+    warehouse.ensure_table(TENANT, other)
+    stage(warehouse, [row(3)], token="left")
+    assert warehouse.tables(TENANT) == (other.name, COSTS)
+    for _ in range(2):
+        warehouse.drop_tenant(TENANT)
+        assert warehouse.tables(TENANT) == ()
+    assert ids(warehouse, OTHER) == ["line-2"]
+    put(warehouse, [row(4)])
+    assert ids(warehouse) == ["line-4"]
 
 
 # --- Many at once ---------------------------------------------------------------------------------------------------

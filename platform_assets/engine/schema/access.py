@@ -52,27 +52,12 @@ class SharedView(Spec):
 
 
 class TableAccess(Spec):
-    """``access:`` of a table. Once there is a row rule, everybody else sees no row at all, pipelines included:
-    ``sees_all`` names those who must."""
+    """``access: {<table>: …}`` of a tenant. Once there is a row rule, everybody else sees no row at all,
+    pipelines included: ``sees_all`` names those who must."""
 
     rows: list[RowRule] = []
     sees_all: list[Principal] = []
     views: list[SharedView] = []
-
-
-class TenantAccess(Spec):
-    """``access:`` of a tenant: who reads the tenant's rows of tables that all tenants share."""
-
-    readers: list[Principal] = []
-
-
-def tenant_rules(tenants: Mapping[str, TenantAccess], column: str = "x_tenant") -> list[RowRule]:
-    """One rule per tenant with readers, for a shared table that names the tenant in ``column``."""
-    return [
-        RowRule(name=f"tenant_{tenant}", grantees=tenants[tenant].readers, where={column: [tenant]})
-        for tenant in sorted(tenants)
-        if tenants[tenant].readers
-    ]
 
 
 def require_possible(spec: TableSpec, access: TableAccess) -> None:

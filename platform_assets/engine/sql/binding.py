@@ -22,6 +22,7 @@ from platform_assets.engine.sql.statement import parse_query
 from platform_assets.engine.sql.transform import (
     Transform,
     dataset_tables,
+    node_problems,
     tree_problems,
 )
 
@@ -76,7 +77,21 @@ def _physical_sql(transform: Transform, tenant: str) -> str:
     return _rewrite(transform.tree, tenant)
 
 
-def _rewrite(tree: exp.Query, tenant: str) -> str:
+def bind_dml(tree: exp.Expr, tenant: str, parameters: Parameters, *, name: str) -> BoundSql:
+    """A checked INSERT, UPDATE, DELETE or MERGE (``script``) for one tenant. Of ``parameters`` only those are bound
+    that it uses; ConfigError where one is missing or of another type."""
+    used = tuple(sorted({p.name for p in tree.find_all(exp.Parameter)}))
+    given = {n: value for n, value in parameters.items() if n in used}
+    _check_parameters(name, used, given)
+    return BoundSql(physical_change(tree, tenant), given)
+
+
+def physical_change(tree: exp.Expr, tenant: str) -> str:
+    """BigQuery text of a checked change, on the tenant's own tables."""
+    return _rewrite(tree, tenant)
+
+
+def _rewrite(tree: exp.Expr, tenant: str) -> str:
     """BigQuery text in which every table is the tenant's."""
     tree = tree.copy()
     logical = {(t.db, t.name) for t in dataset_tables(tree)}
@@ -100,8 +115,14 @@ def _verify(sql: str, tenant: str) -> None:
     strangers = [
         t for t in dataset_tables(written) if tenant_of(t.db) != tenant and t.db not in SHARED_DATASETS
     ]
-    if strangers or tree_problems(written, shared=True):
+    problems = tree_problems if isinstance(written, exp.Query) else node_problems
+    if strangers or problems(written, shared=True):
         raise ConfigError(f"the query for {tenant} does not keep to its own tables: {sql}")
+
+
+def require_parameters(file: str, names: tuple[str, ...], given: Parameters) -> None:
+    """ConfigError unless exactly these are given, each of its declared type."""
+    _check_parameters(file, names, given)
 
 
 def _check_parameters(file: str, used: tuple[str, ...], given: Parameters) -> None:

@@ -22,7 +22,7 @@ from functools import lru_cache
 from itertools import pairwise
 from types import MappingProxyType
 
-from sqlglot import ErrorLevel, exp
+from sqlglot import ErrorLevel, exp, parse_one
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.errors import UnsupportedError
 
@@ -124,6 +124,16 @@ def to_duckdb(sql: str, types: tuple[tuple[str, str], ...] = ()) -> str:
     if problems:
         found = tuple(Problem("query", p.line, "", p.reason, p.nearest) for p in problems)
         raise ConfigError("the query cannot run on DuckDB", found)
+    return text
+
+
+@lru_cache(maxsize=1024)
+def change_to_duckdb(sql: str, types: tuple[tuple[str, str], ...] = ()) -> str:
+    """``to_duckdb`` for one INSERT, UPDATE, DELETE or MERGE that ``script`` has checked."""
+    problems, text = _translate(parse_one(sql, dialect="bigquery"), dict(types))
+    if problems:
+        found = tuple(Problem("change", p.line, "", p.reason, p.nearest) for p in problems)
+        raise ConfigError("the change cannot run on DuckDB", found)
     return text
 
 

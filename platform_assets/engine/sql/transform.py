@@ -150,6 +150,11 @@ def tree_problems(tree: exp.Expr, *, shared: bool = False) -> list[SqlProblem]:
     """Everything a query may not say, whoever wrote it. ``shared`` allows the datasets all tenants share."""
     if not isinstance(tree, exp.Query):
         return [SqlProblem(1, f"only one SELECT or WITH query is allowed, not {tree.key.upper()}")]
+    return node_problems(tree, shared=shared)
+
+
+def node_problems(tree: exp.Expr, *, shared: bool = False) -> list[SqlProblem]:
+    """What no statement may say, be it a query or a change."""
     found = []
     for node in tree.walk():
         check = _table_problem if isinstance(node, exp.Table) else _NODE_CHECKS.get(type(node))

@@ -9,7 +9,7 @@ A dataset that all tenants share in BigQuery is each tenant's own here: no file 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from platform_assets.engine.errors import ConfigError
-from platform_assets.engine.names import TableName, physical, valid_tenant
+from platform_assets.engine.errors import ConfigError, ConflictError
+from platform_assets.engine.names import TableName, physical, tenant_of, valid_tenant
 from platform_assets.engine.schema.model import Partitioning, TableSchema, TableSpec
 from platform_assets.engine.schema.planning import apply_plan, plan_changes
 from platform_assets.engine.sql.model import BoundSql
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyRelation
 
+    from platform_assets.engine.schema.access import TableAccess
     from platform_assets.resources.warehouse.duckdb_file import Connection, TenantFile
 
 _INSTANCES_KEPT = 16
@@ -154,6 +155,42 @@ class DuckDBWarehouse:
             connection.sql(f"EXPLAIN {sql}", params=_used(connection, sql, values))
             return Estimate(sum(table_bytes(connection, table) for table in _tables(query.sql)))
 
+    # --- scripts, procedures, access ---
+
+    def execute(
+        self, tenant: str, script: Sequence[BoundSql], *, unless: BoundSql | None = None
+    ) -> tuple[int, ...]:
+        with self._file(tenant).transaction() as connection:
+            if unless is not None:
+                sql, values = _prepared(unless)
+                if connection.execute(sql, _used(connection, sql, values)).fetchone():
+                    raise ConflictError(f"nothing was done for {tenant}: it was done already")
+            return tuple(_change(connection, statement) for statement in script)
+
+    def store_procedure(self, tenant: str, name: str, sql: str | None) -> bool:
+        """DuckDB keeps none; a procedure's changes run as a script."""
+        return False
+
+    def apply_access(self, tenant: str, spec: TableSpec, access: TableAccess) -> tuple[str, ...]:
+        """The shared views. A file has no users, so row rules are checked and have nobody to hold for."""
+        from platform_assets.resources.warehouse.duckdb_access import apply_views
+
+        with self._file(tenant).transaction() as connection:
+            return apply_views(connection, tenant, spec, access)
+
+    def tables(self, tenant: str) -> tuple[TableName, ...]:
+        with self._file(tenant).open() as connection:
+            found = connection.execute(
+                "SELECT schema_name, table_name FROM duckdb_tables() "
+                "WHERE database_name = 'own' AND NOT contains(table_name, '__stage_')"
+            ).fetchall()
+        own = ((dataset.removeprefix(f"{tenant}_"), table) for dataset, table in found if tenant_of(dataset))
+        return tuple(sorted(TableName(dataset, table) for dataset, table in own))
+
+    def drop_tenant(self, tenant: str) -> None:
+        """The file goes, so that nothing is left on the disk."""
+        self._file(tenant).remove()
+
     # --- publishing ---
 
     def publish(self, tenant: str, write: SliceWrite) -> WriteResult:
@@ -193,16 +230,16 @@ class DuckDBWarehouse:
         return file
 
 
-def _prepared(query: BoundSql) -> tuple[str, dict[str, Any]]:
+def _prepared(query: BoundSql, *, change: bool = False) -> tuple[str, dict[str, Any]]:
     """DuckDB text and its values. RejectedError where a parameter is not a value of its type."""
-    from platform_assets.engine.sql.dialect import DUCKDB_TYPES, to_duckdb
+    from platform_assets.engine.sql.dialect import DUCKDB_TYPES, change_to_duckdb, to_duckdb
 
     types = tuple(
         (name, DUCKDB_TYPES[kind] + ("[]" if isinstance(value, tuple) else ""))
         for name, (kind, value) in sorted(query.parameters.items())
     )
     values = {n: list(v) if isinstance(v, tuple) else v for n, (_, v) in query.parameters.items()}
-    return to_duckdb(query.sql, types), values
+    return (change_to_duckdb if change else to_duckdb)(query.sql, types), values
 
 
 def _used(connection: Connection, sql: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -222,6 +259,12 @@ def _narrowed(rows: DuckDBPyRelation) -> DuckDBPyRelation:
         for name, kind in zip(rows.columns, rows.types, strict=True)
     ]
     return rows.project(", ".join(columns))
+
+
+def _change(connection: Connection, statement: BoundSql) -> int:
+    sql, values = _prepared(statement, change=True)
+    found = connection.execute(sql, _used(connection, sql, values)).fetchone()
+    return int(found[0]) if found else 0
 
 
 def _insert(connection: Connection, table: TableName, sql: str, values: dict[str, Any]) -> int:

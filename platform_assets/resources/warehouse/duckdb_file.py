@@ -92,6 +92,15 @@ class TenantFile:
                 self._instance.close()
                 self._instance = None
 
+    def remove(self) -> None:
+        """Delete the file with all that is in it; nobody else has it open meanwhile."""
+        with self.open():
+            pass  # waits for whoever holds it
+        with self._turn:
+            self.close()
+            for path in (self.path, self.path.with_name(f"{self.path.name}.wal")):
+                path.unlink(missing_ok=True)
+
     def rest(self) -> None:
         """End the instance unless somebody is using it."""
         if self._turn.acquire(blocking=False):

@@ -12,9 +12,7 @@ from platform_assets.engine.names import TableName
 from platform_assets.engine.schema.access import (
     RowRule,
     TableAccess,
-    TenantAccess,
     require_possible,
-    tenant_rules,
 )
 from platform_assets.engine.schema.model import Field, FieldType, Mode, TableSchema, TableSpec
 
@@ -40,21 +38,6 @@ def access(**declared: Any) -> TableAccess:
 
 def rule(name: str = "acme", **where: Any) -> dict[str, Any]:
     return {"name": name, "grantees": ["group:acme@example.com"], "where": where}
-
-
-def test_a_rule_per_tenant_with_readers() -> None:
-    tenants = {
-        "globex": TenantAccess(),
-        "acme1281": TenantAccess(readers=["group:acme@example.com", "domain:acme.example"]),
-    }
-    assert tenant_rules(tenants) == [
-        RowRule(
-            name="tenant_acme1281",
-            grantees=["group:acme@example.com", "domain:acme.example"],
-            where={"x_tenant": ["acme1281"]},
-        )
-    ]
-    require_possible(RUNS, access(rows=tenant_rules(tenants)))
 
 
 def test_all_problems_are_said_at_once() -> None:

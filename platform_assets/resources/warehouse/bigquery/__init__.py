@@ -9,7 +9,7 @@ Sources: docs.cloud.google.com/bigquery (loading-data, data-manipulation-languag
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,7 +132,33 @@ class BigQueryWarehouse:
 
         return publish(self._connection, tenant, write)
 
-    # --- access ---
+    # --- scripts, procedures, access ---
+
+    def execute(
+        self, tenant: str, script: Sequence[BoundSql], *, unless: BoundSql | None = None
+    ) -> tuple[int, ...]:
+        """One script; see ``statements.transaction``."""
+        from platform_assets.resources.warehouse.bigquery.scripts import execute
+
+        return execute(self._connection, tenant, script, unless)
+
+    def store_procedure(self, tenant: str, name: str, sql: str | None) -> bool:
+        from platform_assets.resources.warehouse.bigquery.scripts import store_procedure
+
+        self._tables.ensure_dataset(tenant, "metadata")
+        store_procedure(self._connection, tenant, name, sql)
+        return True
+
+    def tables(self, tenant: str) -> tuple[TableName, ...]:
+        from platform_assets.resources.warehouse.bigquery.datasets import tables
+
+        return tables(self._connection, tenant)
+
+    def drop_tenant(self, tenant: str) -> None:
+        from platform_assets.resources.warehouse.bigquery.datasets import drop_datasets
+
+        drop_datasets(self._connection, tenant)
+        self._tables.forget(tenant)
 
     def apply_access(self, tenant: str, spec: TableSpec, access: TableAccess) -> tuple[str, ...]:
         """Row access policies and shared views as declared; returns the statements that ran."""

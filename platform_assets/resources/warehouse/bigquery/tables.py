@@ -78,6 +78,11 @@ class Tables:
             f"drop {table}", lambda c, **how: c.delete_table(name, not_found_ok=True, **how)
         )
 
+    def forget(self, tenant: str) -> None:
+        """Look at the tenant's tables again when they are asked for."""
+        for key in [key for key in list(self._ensured) if key[0] == tenant]:
+            self._ensured.pop(key, None)
+
     def ensure_dataset(self, tenant: str, dataset: str) -> None:
         from google.cloud.bigquery import Dataset
 
