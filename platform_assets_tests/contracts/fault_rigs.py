@@ -78,6 +78,9 @@ SLACK = Words(
     (503, "text/plain", "rollup_error"),
     (403, "text/plain", "invalid_token"),
 )
+WEBHOOK = Words(
+    (429, "text/plain", "slow down"), (503, "text/plain", "down"), (401, "text/plain", "who are you")
+)
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,11 @@ def _slack(url: str) -> object:
     return notifier.send(note(webhook_url=Secret(f"{url}/services/T/B/x")))
 
 
+def _service(url: str) -> object:
+    address = url.replace("http://", "json://")
+    return create("notifier", "apprise", {"timeout_seconds": 0.5}).send(note(service_url=Secret(address)))
+
+
 HTTP: Mapping[str, Talk] = {
     "bigquery describe": Talk(
         "warehouse",
@@ -203,6 +211,7 @@ HTTP: Mapping[str, Talk] = {
         AWS_QUERY,
     ),
     "slack": Talk("notifier", "slack", _slack, SLACK, repeats=False),
+    "apprise": Talk("notifier", "apprise", _service, WEBHOOK, repeats=False),
 }
 
 
