@@ -7,8 +7,8 @@ of 50 partners whose six pipelines start, run and complete in turn, each with ta
 completions. ``platform``: queue, sensor, inbox, one Dagster run per tenant-day, SQLite instance. ``old``: the handlers
 of the old service with its numbers of look-ups and queries (approval: 23 and 12), one call per point, on a connection
 that stays open, with its SQL pasted; no queue, no HTTP. The warehouse is far away in production, so each request of
-both takes half a second per query, 0.1 s per look-up and 0.02 s per write, which is less than BigQuery and Cloud
-Monitoring take. ``--near`` measures without these delays too, where both do little but wait for DuckDB's planner.
+both takes half a second per query, 0.1 s per look-up and 0.02 s per write: assumed, on the low side of BigQuery and
+Cloud Monitoring. ``--near`` measures without these delays too, where both do little but wait for DuckDB's planner.
 """
 
 from __future__ import annotations
