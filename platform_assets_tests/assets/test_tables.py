@@ -199,7 +199,9 @@ def test_what_people_see_on_a_materialization(location: Location, day: date) -> 
     run = location.run(COSTS, acme)
     [event] = run.get_asset_materialization_events()
     metadata = event.materialization.metadata
-    assert metadata["requests"].value > 1
+    assert (
+        metadata["requests"].value >= 1 and metadata["bytes_received"].value > 100
+    )  # how many depends on the day
     assert metadata["rows_inserted"].value == len(content(location, acme, "raw_openai.costs"))
     assert metadata["pipeline_logging_id"].value == run.run_id
     assert metadata["chart"].value.startswith("![") and "image/svg+xml" in metadata["chart"].value
