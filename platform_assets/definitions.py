@@ -59,6 +59,7 @@ defs = dg.Definitions.merge(
         deployment.inbox,
         sensors_enabled=running,
         schedules_enabled=running,
+        suspended=frozenset(name for name, tenant in tenants.items() if tenant.status != "active"),
     ),
     dg.Definitions(
         assets=[

@@ -1,6 +1,7 @@
 """What the code location gets of the inbox: one sensor per queue, the dead letters as an asset, compaction."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -16,11 +17,16 @@ SHOWN = 20
 
 
 def build_inbox(
-    sources: Sequence[QueueSource], spec: InboxSpec, *, sensors_enabled: bool, schedules_enabled: bool
+    sources: Sequence[QueueSource],
+    spec: InboxSpec,
+    *,
+    sensors_enabled: bool,
+    schedules_enabled: bool,
+    suspended: frozenset[str] = frozenset(),
 ) -> dg.Definitions:
     """Sensors of ``sources``, ``inbox/dead_letter`` with its check, and the job ``inbox_compaction``.
 
-    Needs the resources ``object_store`` and each source's queue.
+    Needs the resources ``object_store`` and each source's queue. No run is asked for for ``suspended`` tenants.
     """
     names = sorted(source.name for source in sources)
     assets = [_dead_letter_asset(names), _compaction_asset(names, spec)]
@@ -34,7 +40,10 @@ def build_inbox(
             dg.ScheduleDefinition(job=look, cron_schedule="5 * * * *", default_status=status),
             dg.ScheduleDefinition(job=compact, cron_schedule="40 3 * * *", default_status=status),
         ],
-        sensors=[queue_sensor(source, spec, enabled=sensors_enabled) for source in sources],
+        sensors=[
+            queue_sensor(replace(source, suspended=suspended), spec, enabled=sensors_enabled)
+            for source in sources
+        ],
     )
 
 

@@ -34,7 +34,8 @@ FAILED = {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 @dataclass(frozen=True)
 class QueueSource:
     """One queue and what its messages mean. ``partitions`` are those of ``target``; dynamic ones are added as their
-    first message comes. ``tags`` adds a partition's own run tags (its tenant)."""
+    first message comes. ``tags`` adds a partition's own run tags (its tenant). Messages of ``suspended`` tenants are
+    kept and wait: no run is asked for until they are resumed."""
 
     name: str
     queue_resource: str
@@ -42,6 +43,7 @@ class QueueSource:
     target: Any  # an asset selection or job
     partitions: dg.PartitionsDefinition
     tags: Callable[[str], Mapping[str, str]] = lambda partition: {}
+    suspended: frozenset[str] = frozenset()
 
 
 @cache
@@ -172,6 +174,8 @@ def _requests(
     for offer in offers:
         if room == 0:
             return
+        if source.tags(offer.partition).get("tenant") in source.suspended:
+            continue
         if offer.partition in busy or (request := _request(instance, source, spec, offer)) is None:
             continue
         room -= 1

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -63,6 +64,7 @@ def definitions(
     handle: Callable[[Any, Step], Handler] = handler,
     partitions: dg.PartitionsDefinition | None = None,
     route: Callable[[Message], Route] = route,
+    suspended: frozenset[str] = frozenset(),
 ) -> dg.Definitions:
     """``adapters``: resource → (port, kind, settings), for ``object_store`` and ``queue``."""
     keys = partitions or tenant_day_partitions(FIRST, TENANTS)
@@ -77,6 +79,8 @@ def definitions(
         return dg.MaterializeResult(metadata=metadata(applied[context.partition_key]))
 
     source = QueueSource("orders", "queue", route, dg.AssetSelection.assets(ASSET), keys)
+    if suspended:
+        source = replace(source, tags=lambda key: {"tenant": key.partition("|")[2]}, suspended=suspended)
     return dg.Definitions(
         assets=[orders],
         sensors=[queue_sensor(source, spec, enabled=True, step=step)],

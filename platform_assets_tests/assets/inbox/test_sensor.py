@@ -63,6 +63,17 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield Place(tmp_path, instance)
 
 
+def test_messages_of_a_suspended_tenant_are_kept_until_it_is_resumed(place: Place) -> None:
+    paused = location.definitions(place.adapters, SPEC, suspended=frozenset({"acme"}))
+    place.send("a")
+    place.send("b", tenant="globex")
+    for _ in range(2):
+        requests = location.tick(paused, place.instance)
+        assert [r.partition_key for r in requests] == ["2026-01-31|globex"]
+    assert place.queue.pull(10) == []
+    assert [r.partition_key for r in place.tick()] == ["2026-01-31|acme", "2026-01-31|globex"]
+
+
 def test_one_run_per_partition_applies_all_its_messages(place: Place) -> None:
     place.send("a", "b")
     place.send("c", tenant="globex")
