@@ -1,4 +1,7 @@
-"""A check's history as a small picture: one point per slice, failures in red."""
+"""A check's history as a small picture: one point per slice, failures in red.
+
+Written here because every evaluation carries one: pygal's are 14 KB (sparkline) to 35 KB each, these 2 to 6.
+"""
 
 from __future__ import annotations
 
