@@ -19,7 +19,7 @@ from platform_assets.assets.procedures import build_procedures, tables_changed
 from platform_assets.assets.second_chances import second_chances
 from platform_assets.assets.tables import build_tables
 from platform_assets.config import load
-from platform_assets.resources.adapter import AdapterResource
+from platform_assets.resources.adapter import adapter_resources
 from platform_assets.settings import read_settings
 
 settings = read_settings()
@@ -96,10 +96,7 @@ defs = dg.Definitions.merge(
             ),
             *metrics.sensors,
         ],
-        resources={
-            key: AdapterResource(port=port, kind=binding.kind, settings=dict(binding.settings))
-            for key, (port, binding) in deployment.adapters().items()
-        },
+        resources=adapter_resources(deployment),
         # One process per run: the default multiprocess executor costs seconds per step.
         executor=dg.in_process_executor,
     ),

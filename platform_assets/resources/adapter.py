@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from platform_assets.engine.deployment import DeploymentSpec
 from platform_assets.resources.bindings import create
 
 
@@ -23,6 +24,14 @@ class AdapterResource(dg.ConfigurableResource[Any]):
     def adapter(self) -> Any:
         """The adapter itself: it implements the port's Protocol of ``platform_assets.ports``."""
         return _open(self.port, self.kind, json.dumps(self.settings, sort_keys=True))
+
+
+def adapter_resources(deployment: DeploymentSpec) -> dict[str, AdapterResource]:
+    """All of a deployment's adapters, under the names by which assets ask for them."""
+    return {
+        key: AdapterResource(port=port, kind=adapter.kind, settings=dict(adapter.settings))
+        for key, (port, adapter) in deployment.adapters().items()
+    }
 
 
 @cache

@@ -17,7 +17,7 @@ from platform_assets.engine.deployment import DeploymentSpec
 from platform_assets.engine.events.spec import EventSpec
 from platform_assets.engine.sql.binding import bind_query
 from platform_assets.ports import OutboundMessage
-from platform_assets.resources.adapter import AdapterResource
+from platform_assets.resources.adapter import AdapterResource, adapter_resources
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "events"
 TENANT, OTHER = "acme1281", "globex"
@@ -73,10 +73,7 @@ class EventLocation:
             asset_checks=built.checks,
             schedules=built.schedules,
             sensors=[queue_sensor(source, self.deployment.inbox, enabled=True) for source in built.sources],
-            resources={
-                key: AdapterResource(port=port, kind=adapter.kind, settings=dict(adapter.settings))
-                for key, (port, adapter) in self.deployment.adapters().items()
-            },
+            resources=adapter_resources(self.deployment),
             executor=dg.in_process_executor,
         )
 

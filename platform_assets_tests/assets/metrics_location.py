@@ -12,7 +12,7 @@ from platform_assets.assets.inbox.sensor import queue_sensor
 from platform_assets.assets.metrics import build_metrics
 from platform_assets.engine.deployment import DeploymentSpec
 from platform_assets.engine.metrics.spec import MetricSpec
-from platform_assets.resources.adapter import AdapterResource
+from platform_assets.resources.adapter import AdapterResource, adapter_resources
 from platform_assets_tests.engine.metrics.datasets import DATASET, daily, manifest, rows_parquet
 
 EMBEDDED = {"kind": "duckdb", "settings": {"folder": "unused"}}
@@ -53,10 +53,7 @@ class MetricLocation:
         return dg.Definitions(
             assets=built.assets,
             sensors=[*built.sensors, *sensors],
-            resources={
-                key: AdapterResource(port=port, kind=adapter.kind, settings=dict(adapter.settings))
-                for key, (port, adapter) in self.deployment.adapters().items()
-            },
+            resources=adapter_resources(self.deployment),
             executor=dg.in_process_executor,
         )
 

@@ -13,7 +13,7 @@ import dagster as dg
 from platform_assets.assets.cdc import build_cdc, monitor_key
 from platform_assets.assets.inbox.sensor import queue_sensor
 from platform_assets.engine.deployment import DeploymentSpec
-from platform_assets.resources.adapter import AdapterResource
+from platform_assets.resources.adapter import AdapterResource, adapter_resources
 from platform_assets_tests.assets.cdc.rig import TENANTS, monitors
 
 
@@ -45,10 +45,7 @@ class CdcLocation:
         return dg.Definitions(
             assets=built.assets,
             sensors=[queue_sensor(s, self.deployment.inbox, enabled=True) for s in built.sources],
-            resources={
-                key: AdapterResource(port=port, kind=adapter.kind, settings=dict(adapter.settings))
-                for key, (port, adapter) in self.deployment.adapters().items()
-            },
+            resources=adapter_resources(self.deployment),
             executor=dg.in_process_executor,
         )
 
