@@ -20,6 +20,7 @@ from platform_assets.assets.second_chances import second_chances
 from platform_assets.assets.tables import build_tables
 from platform_assets.config import load
 from platform_assets.resources.adapter import adapter_resources
+from platform_assets.resources.bindings import require_packages
 from platform_assets.settings import read_settings
 
 settings = read_settings()
@@ -32,6 +33,7 @@ configuration = load(
     cache=settings.platform_home / "cache",
 )
 deployment = configuration.deployment
+require_packages(deployment)
 start = deployment.partitions.first_day(today)
 tenants = {n: t for n, t in configuration.tenants.items() if settings.cell in (None, t.cell)}
 partitions = tenant_day_partitions(start, tuple(sorted(tenants)))

@@ -6,6 +6,7 @@ All methods raise only errors of ``engine.errors``. ``tenant`` is always explici
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -80,6 +81,10 @@ class Warehouse(Protocol):
 
     def query(self, tenant: str, query: BoundSql) -> pa.Table:
         """Run a read-only query."""
+
+    def stream(self, tenant: str, query: BoundSql) -> AbstractContextManager[pa.RecordBatchReader]:
+        """Run a read-only query whose rows come batch by batch, so that no answer is too large for memory. Inside the
+        context nothing else is asked of this tenant's tables. What fails on the way is not tried again."""
 
     def estimate(self, tenant: str, query: BoundSql) -> Estimate:
         """Dry run: nothing is read."""

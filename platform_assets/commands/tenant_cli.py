@@ -47,24 +47,32 @@ def _teller(told: list[str]) -> Callable[[str], None]:
 @click.command("suspend")
 @configuration_options
 @click.argument("name")
-def suspend(config_root: Path | None, deployment: str | None, name: str) -> None:
+@click.option("--dry-run", is_flag=True, help="Say what would be done.")
+def suspend(config_root: Path | None, deployment: str | None, name: str, dry_run: bool) -> None:
     """No schedule and no request runs anything for the tenant; what it has stays."""
-    _set(config_root, deployment, name, "suspended")
+    _set(config_root, deployment, name, "suspended", dry_run)
 
 
 @click.command("resume")
 @configuration_options
 @click.argument("name")
-def resume(config_root: Path | None, deployment: str | None, name: str) -> None:
+@click.option("--dry-run", is_flag=True, help="Say what would be done.")
+def resume(config_root: Path | None, deployment: str | None, name: str, dry_run: bool) -> None:
     """The tenant runs again; days that it missed are backfilled in the UI."""
-    _set(config_root, deployment, name, "active")
+    _set(config_root, deployment, name, "active", dry_run)
 
 
-def _set(config_root: Path | None, deployment: str | None, name: str, status: Status) -> None:
+def _set(config_root: Path | None, deployment: str | None, name: str, status: Status, dry_run: bool) -> None:
     from platform_assets.commands.tenant_lifecycle import set_status
 
-    changed = set_status(settings_with(config_root, deployment).config_root, name, status)
-    click.echo(f"{name} is {status}; reload the code location" if changed else f"{name} is {status} already")
+    root = settings_with(config_root, deployment).config_root
+    changed = set_status(root, name, status, dry_run=dry_run)
+    if not changed:
+        click.echo(f"{name} is {status} already")
+    elif dry_run:
+        click.echo(f"would set status: {status} in {root / 'tenants' / name}.yml")
+    else:
+        click.echo(f"{name} is {status}; reload the code location")
 
 
 @click.command("offboard")
@@ -83,7 +91,7 @@ def offboard(
 ) -> None:
     """Export every table of the tenant to the object store; with --delete, delete them then."""
     from platform_assets.assets.operations import require_tenants
-    from platform_assets.commands.tenant_lifecycle import delete, export, require_deletable
+    from platform_assets.commands.tenant_offboarding import delete, export, require_deletable
     from platform_assets.resources.bindings import create
 
     configuration, warehouse = open_warehouse(config_root, deployment)
@@ -100,7 +108,7 @@ def offboard(
         store = create("object_store", objects.kind, objects.settings)
         exported = export(configuration, warehouse, store, name, datetime.now(UTC), click.echo)
         if deleting:
-            delete(warehouse, store, tenant, confirm, exported)
+            delete(configuration, warehouse, store, tenant, confirm, exported)
             click.echo(
                 f"deleted every table of {name}; remove its file and its secrets when nobody needs them"
             )

@@ -11,7 +11,8 @@ import inspect
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import import_module
+from functools import cache
+from importlib import import_module, metadata
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -71,6 +72,21 @@ ADAPTERS: Mapping[str, Mapping[str, str]] = {
     },
 }
 
+# Kind → the package that it is of no use without. Adapters load it late, so that a run process pays for none that it
+# does not use; whether it is there is seen at the start. (Apprise is an extra, and asked for by its first message.)
+SDKS: Mapping[str, str] = {
+    "aws": "boto3",
+    "bigquery": "dagster-gcp",
+    "cloud_monitoring": "google-cloud-monitoring",
+    "duckdb": "duckdb",
+    "gcs": "google-cloud-storage",
+    "google": "google-cloud-secret-manager",
+    "pubsub": "google-cloud-pubsub",
+    "s3": "boto3",
+    "sns": "boto3",
+    "sqs": "boto3",
+}
+
 
 @dataclass(frozen=True)
 class BindingProblem:
@@ -107,7 +123,7 @@ def _wanted(adapter: type, others: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def adapter_class(port: str, kind: str) -> type:
-    """The adapter's class. ConfigError names the known ports or kinds, or the missing package."""
+    """The adapter's class. ConfigError names the known ports or kinds, or the package to install."""
     kinds = ADAPTERS.get(port)
     if kinds is None:
         raise ConfigError(f"there is no port {port!r}; known: {', '.join(sorted(ADAPTERS))}")
@@ -120,7 +136,33 @@ def adapter_class(port: str, kind: str) -> type:
         raise ConfigError(
             f"the {port} adapter {kind!r} needs the package {error.name!r}: install it"
         ) from None
+    if missing := _missing(port, kind):
+        raise ConfigError(missing)
     return found
+
+
+def require_packages(deployment: DeploymentSpec) -> None:
+    """ConfigError with every package that the deployment's adapters need and that is not there. Loads nothing."""
+    missing = [text for port, spec in deployment.adapters().values() if (text := _missing(port, spec.kind))]
+    if missing:
+        raise ConfigError(f"deployment {deployment.deployment}: {'; '.join(missing)}")
+
+
+def _missing(port: str, kind: str) -> str:
+    package = SDKS.get(kind)
+    if package is None or _installed(package):
+        return ""
+    return f"the {port} adapter {kind!r} needs {package}; install it with: pip install {package}"
+
+
+@cache
+def _installed(package: str) -> bool:
+    """Looked up, not imported."""
+    try:
+        metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def settings_model(adapter: type) -> type[BaseModel]:

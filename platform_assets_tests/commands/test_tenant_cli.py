@@ -34,6 +34,10 @@ def test_from_the_first_table_to_the_last(run: Run, tmp_path: Path) -> None:
     assert run("provision", "acme1281").output == "nothing to change\n"
     early = run("offboard", "acme1281", "--delete", "--confirm", "acme1281")
     assert (early.exit_code, "suspend it first" in early.output) == (1, True)
+    file = tmp_path / "configs" / "tenants" / "acme1281.yml"
+    before, planned = file.read_text("utf-8"), run("suspend", "acme1281", "--dry-run").output
+    assert (planned, file.read_text("utf-8")) == (f"would set status: suspended in {file}\n", before)
+    assert run("resume", "acme1281", "--dry-run").output == "acme1281 is active already\n"
     assert run("suspend", "acme1281").output == "acme1281 is suspended; reload the code location\n"
     assert run("suspend", "acme1281").output == "acme1281 is suspended already\n"
     assert "would export and delete raw_shop.orders" in (

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
-from datetime import UTC, date, datetime
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from platform_assets.commands.tenant_lifecycle import delete, export, provision, set_status, tables_for
+from platform_assets.commands.tenant_lifecycle import provision, set_status, tables_for
+from platform_assets.commands.tenant_offboarding import delete, export
 from platform_assets.config import Configuration, load
 from platform_assets.engine.errors import ConfigError, DataError, RejectedError, RetryableError
 from platform_assets.engine.names import TableName
+from platform_assets.engine.schema.model import Field, FieldType, Partitioning, TableSchema, TableSpec
 from platform_assets.engine.sql.binding import bind_query
+from platform_assets.engine.sql.model import BoundSql
 from platform_assets.ports import Warehouse
 from platform_assets.resources.faulty import fail, faulty
 from platform_assets.resources.object_store.local import LocalObjectStore, LocalObjectStoreSettings
@@ -114,7 +122,7 @@ def test_everything_is_exported_before_anything_is_deleted(
     assert (rows["raw_shop.orders"], set(rows)) == (2, {str(name) for name in warehouse.tables(TENANT)})
     kept = pq.read_table(io.BytesIO(store.get(f"offboarded/{TENANT}/raw_shop/orders.parquet"))).to_pylist()
     assert sorted(row["order_id"] for row in kept) == ["a", "b"]
-    delete(warehouse, store, configuration.tenants[TENANT], TENANT, exported)
+    delete(configuration, warehouse, store, configuration.tenants[TENANT], TENANT, exported)
     assert warehouse.tables(TENANT) == ()
     assert warehouse.tables(OTHER)
     assert export(configuration, warehouse, store, TENANT, NOW, told.append) == []
@@ -125,20 +133,106 @@ def test_nothing_is_deleted_without_suspension_name_and_whole_export(
     root: Path, warehouse: Warehouse, store: LocalObjectStore
 ) -> None:
     provisioned(root, warehouse)
-    exported = export(loaded(root), warehouse, store, TENANT, NOW, lambda line: None)
+    configuration = loaded(root)
+    exported = export(configuration, warehouse, store, TENANT, NOW, lambda line: None)
     with pytest.raises(RejectedError, match="suspend it first"):
-        delete(warehouse, store, loaded(root).tenants[TENANT], TENANT, exported)
+        delete(configuration, warehouse, store, configuration.tenants[TENANT], TENANT, exported)
     set_status(root, TENANT, "suspended")
     tenant = loaded(root).tenants[TENANT]
     for confirmed in (None, OTHER, "yes"):
         with pytest.raises(RejectedError, match=f"--confirm {TENANT}"):
-            delete(warehouse, store, tenant, confirmed, exported)
+            delete(configuration, warehouse, store, tenant, confirmed, exported)
     with pytest.raises(DataError, match="were not exported"):
-        delete(warehouse, store, tenant, TENANT, exported[1:])
-    store.put(exported[0].key, b"half")
-    with pytest.raises(DataError, match="is not what was exported"):
-        delete(warehouse, store, tenant, TENANT, exported)
+        delete(configuration, warehouse, store, tenant, TENANT, exported[1:])
+    whole = store.get(exported[0].key)
+    for other in (b"half", whole[:-1], whole + b"more"):
+        store.put(exported[0].key, other)
+        with pytest.raises(DataError, match="is not what was exported"):
+            delete(configuration, warehouse, store, tenant, TENANT, exported)
+    store.put(exported[0].key, whole)
+    fill(Operations(configuration, warehouse, TENANT, NOW), "late")
+    with pytest.raises(DataError, match=r"raw_shop.orders has 1 rows, 0 were exported"):
+        delete(configuration, warehouse, store, tenant, TENANT, exported)
     assert TableName("raw_shop", "orders") in warehouse.tables(TENANT)
+
+
+class Watched:
+    """A warehouse whose answers are measured."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+        self.streamed: list[BoundSql] = []
+        self.answers: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._warehouse, name)
+
+    def query(self, tenant: str, query: BoundSql) -> pa.Table:
+        found = self._warehouse.query(tenant, query)
+        self.answers.append(found.num_rows)
+        return found
+
+    def stream(self, tenant: str, query: BoundSql) -> AbstractContextManager[pa.RecordBatchReader]:
+        self.streamed.append(query)
+        return self._warehouse.stream(tenant, query)
+
+
+def history(warehouse: Warehouse, days: int, rows: int) -> list[dict[str, Any]]:
+    """``rows`` runs on each day, and one of no day."""
+    spec = HISTORY
+    warehouse.ensure_table(TENANT, spec)
+    given = [
+        {"run_date": date(2026, 1, 1) + timedelta(day), "id": f"{day}-{row}"}
+        for day in range(days)
+        for row in range(rows)
+    ]
+    given.append({"run_date": None, "id": "of no day"})
+    batch = pa.RecordBatch.from_pylist(given, pa.schema([("run_date", pa.date32()), ("id", pa.string())]))
+    warehouse.load(TENANT, spec.name, [batch])
+    return given
+
+
+HISTORY = TableSpec(
+    TableName("raw_shop", "history"),
+    TableSchema((Field("run_date", FieldType.DATE), Field("id", FieldType.STRING))),
+    Partitioning("run_date"),
+)
+
+
+def test_no_query_of_an_export_reads_more_rows_than_allowed(
+    root: Path, warehouse: Warehouse, store: LocalObjectStore
+) -> None:
+    given = history(warehouse, days=7, rows=3)
+    configuration = replace(loaded(root), metadata_tables={"history": HISTORY})
+    watched = Watched(warehouse)
+    [one] = export(
+        configuration, cast(Warehouse, watched), store, TENANT, NOW, lambda line: None, rows_of_a_query=6
+    )
+    data = store.get(f"offboarded/{TENANT}/raw_shop/history.parquet")
+    assert (one.rows, one.bytes, one.sha256) == (len(given), len(data), hashlib.sha256(data).hexdigest())
+    kept = pq.read_table(io.BytesIO(data)).to_pylist()
+    assert sorted(kept, key=repr) == sorted(given, key=repr)
+    conditions = [query.sql.partition(" WHERE ")[2] for query in watched.streamed]
+    assert ["IS NULL" in text for text in conditions] == [True, False, False, False, False]
+    assert all("`run_date` >=" in text or "run_date IS NULL" in text.replace("`", "") for text in conditions)
+    assert [warehouse.query(TENANT, query).num_rows for query in watched.streamed] == [1, 6, 6, 6, 3]
+    assert max(watched.answers) == 7  # days, not rows
+
+
+def test_a_table_that_changes_while_it_is_exported_is_not_half_exported(
+    root: Path, warehouse: Warehouse, store: LocalObjectStore
+) -> None:
+    history(warehouse, days=2, rows=1)
+    configuration = replace(loaded(root), metadata_tables={"history": HISTORY})
+
+    class Late(Watched):
+        def stream(self, tenant: str, query: BoundSql) -> AbstractContextManager[pa.RecordBatchReader]:
+            history(warehouse, days=1, rows=1)
+            return super().stream(tenant, query)
+
+    with pytest.raises(DataError, match=r"raw_shop.history changed while it was exported"):
+        export(configuration, cast(Warehouse, Late(warehouse)), store, TENANT, NOW, lambda line: None)
+    assert store.stat(f"offboarded/{TENANT}/manifest.json") is None
 
 
 # --- Suspend, resume --------------------------------------------------------------------------------------------------
@@ -149,6 +243,8 @@ def test_a_status_is_one_line_of_the_file(root: Path, line: str) -> None:
     path = root / "tenants" / f"{TENANT}.yml"
     path.write_text(f"# A comment.\n{path.read_text('utf-8')}{line}", "utf-8")
     before = path.read_text("utf-8").splitlines()
+    assert set_status(root, TENANT, "suspended", dry_run=True)
+    assert path.read_text("utf-8").splitlines() == before
     assert set_status(root, TENANT, "suspended")
     assert not set_status(root, TENANT, "suspended")
     assert loaded(root).tenants[TENANT].status == "suspended"

@@ -454,6 +454,32 @@ def test_a_query_only_reads(warehouse: Warehouse, sql: str) -> None:
     assert ids(warehouse) == ["line-1"]
 
 
+def test_a_stream_is_the_same_rows_in_batches(warehouse: Warehouse) -> None:
+    warehouse.ensure_table(TENANT, SPEC)
+    query = bind_query("SELECT id, amount, tags FROM raw_openai.costs ORDER BY id", TENANT)
+    with warehouse.stream(TENANT, query) as empty:
+        assert (empty.schema.names, sum(b.num_rows for b in empty)) == (["id", "amount", "tags"], 0)
+    put(warehouse, [row(number, tags=["a"]) for number in range(50_000)])
+    with warehouse.stream(TENANT, query) as reader:
+        batches = list(reader)
+    assert max(batch.num_rows for batch in batches) <= 20_480 < sum(batch.num_rows for batch in batches)
+    assert pa.Table.from_batches(batches).equals(warehouse.query(TENANT, query))
+
+
+def test_a_stream_that_is_left_early_or_fails_leaves_the_warehouse_usable(warehouse: Warehouse) -> None:
+    put(warehouse, [row(number) for number in range(50_000)])
+    query = bind_query("SELECT id FROM raw_openai.costs", TENANT)
+    with warehouse.stream(TENANT, query) as reader:
+        reader.read_next_batch()
+    with pytest.raises(DataError, match="of the reader"), warehouse.stream(TENANT, query) as reader:
+        reader.read_next_batch()
+        raise DataError("of the reader")
+    missing = bind_query("SELECT id FROM raw_openai.nothing", TENANT)
+    with pytest.raises(NotFoundError), warehouse.stream(TENANT, missing):
+        pass
+    assert select(warehouse, "SELECT COUNT(*) AS n FROM raw_openai.costs") == [{"n": 50_000}]
+
+
 def test_a_query_that_names_nothing_real_says_so(warehouse: Warehouse) -> None:
     warehouse.ensure_table(TENANT, SPEC)
     with pytest.raises(NotFoundError, match="nowhere"):
@@ -645,6 +671,24 @@ def test_a_tenants_script_reaches_no_other_tenant(warehouse: Warehouse) -> None:
     put(warehouse, [row(1)], tenant=OTHER)
     warehouse.execute(TENANT, [change(DROP_ONE, **GIVEN)])
     assert (ids(warehouse), ids(warehouse, OTHER)) == ([], ["line-1"])
+
+
+def test_a_procedure_is_stored_replaced_and_dropped_where_the_warehouse_keeps_them(
+    warehouse: Warehouse,
+) -> None:
+    put(warehouse, [row(1)])
+    place = physical(TENANT, TableName("metadata", "sp_drop"))
+    costs = physical(TENANT, COSTS)
+    for condition in ("id = p_id", "id >= p_id"):
+        sql = (
+            f"CREATE OR REPLACE PROCEDURE `{place.dataset}`.`{place.table}`(IN p_id STRING)\n"
+            f"BEGIN\n  DELETE FROM `{costs.dataset}`.`{costs.table}` WHERE {condition};\nEND"
+        )
+        keeps = warehouse.store_procedure(TENANT, "sp_drop", sql)
+    assert ids(warehouse) == ["line-1"]
+    for _ in range(2):
+        assert warehouse.store_procedure(TENANT, "sp_drop", None) is keeps
+    assert warehouse.tables(TENANT) == (COSTS,)
 
 
 def test_a_shared_view_shows_its_columns_and_rows(warehouse: Warehouse) -> None:

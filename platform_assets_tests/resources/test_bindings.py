@@ -1,5 +1,6 @@
 """The list of adapters: every entry is there, opens lazily, and says what is wrong with its settings."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,10 @@ import pytest
 
 from platform_assets.engine.deployment import AdapterSpec, DeploymentSpec
 from platform_assets.engine.errors import ConfigError
-from platform_assets.resources.bindings import ADAPTERS, adapter_class, check, create, settings_model
+from platform_assets.resources.bindings import ADAPTERS, SDKS, adapter_class, check, create, settings_model
 from platform_assets.resources.object_store.local import LocalObjectStore
 from platform_assets.resources.secrets.environment import EnvironmentSecretStore
+from platform_assets_tests.config.tree import write_tree
 
 ENTRIES = [(port, kind) for port, kinds in sorted(ADAPTERS.items()) for kind in kinds]
 
@@ -107,3 +109,89 @@ def test_checking_loads_no_vendor_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# --- A package that is not there ------------------------------------------------------------------------------------
+
+WITHOUT = """\
+import sys
+from importlib.machinery import PathFinder
+
+class Without:
+    \"\"\"The import system without one package: neither its modules nor its distribution.\"\"\"
+
+    def find_spec(self, name, path=None, target=None):
+        return None if name.startswith(MODULE) else PathFinder.find_spec(name, path, target)
+
+    def find_distributions(self, context):
+        return (found for found in PathFinder.find_distributions(context) if found.name != PACKAGE)
+
+PACKAGE, MODULE = sys.argv[1:3]
+sys.meta_path[sys.meta_path.index(PathFinder)] = Without()
+"""
+MODULES = {
+    "boto3": "boto3",
+    "dagster-gcp": "dagster_gcp",
+    "google-cloud-pubsub": "google.pubsub",
+    "google-cloud-storage": "google.cloud.storage",
+    "google-cloud-secret-manager": "google.cloud.secretmanager",
+    "google-cloud-monitoring": "google.cloud.monitoring",
+    "duckdb": "duckdb",
+}
+CHECKED = """
+from platform_assets.engine.errors import ConfigError
+from platform_assets.resources.bindings import ADAPTERS, SDKS, adapter_class
+for port, kinds in ADAPTERS.items():
+    for kind in kinds:
+        try:
+            adapter_class(port, kind)
+        except ConfigError as error:
+            print(kind, error, sep="|")
+"""
+
+
+@pytest.mark.parametrize("package", sorted(set(SDKS.values())))
+def test_a_missing_package_is_named_for_every_adapter_that_needs_it_and_no_other(package: str) -> None:
+    command = [sys.executable, "-c", WITHOUT + CHECKED, package, MODULES[package]]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    told = dict(line.split("|") for line in done.stdout.splitlines())
+    assert set(told) == {kind for kind, needed in SDKS.items() if needed == package}
+    assert all(f"pip install {package}" in text for text in told.values()), told
+
+
+def test_a_missing_package_fails_at_the_start_with_what_to_install(tmp_path: Path) -> None:
+    """``doctor`` and the definitions read the same configuration; no adapter was opened yet."""
+    root = write_tree(tmp_path / "configs")
+    (root / "deployments" / "local.yml").write_text(CLOUD, "utf-8")
+    environment = os.environ | {
+        "PLATFORM_CONFIG_ROOT": str(root),
+        "PLATFORM_HOME": str(tmp_path / "home"),
+        "PLATFORM_DEPLOYMENT": "local",
+    }
+    starts = (
+        "from platform_assets.cli import main\nmain(['doctor'])",
+        "import platform_assets.definitions",
+    )
+    for start in starts:
+        done = subprocess.run(
+            [sys.executable, "-c", WITHOUT + start, "boto3", "boto3"],
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=False,
+        )
+        said = " ".join((done.stdout + done.stderr).split())
+        assert done.returncode != 0, said
+        assert "the object_store adapter 's3' needs boto3; install it with: pip install boto3" in said
+
+
+CLOUD = """\
+deployment: local
+partitions: {start_days_ago: 30}
+ports:
+  warehouse: {kind: duckdb, settings: {folder: w}}
+  object_store:
+    kind: s3
+    settings: {bucket: b}
+  secrets: {kind: environment}
+"""

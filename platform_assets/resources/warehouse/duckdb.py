@@ -9,7 +9,8 @@ A dataset that all tenants share in BigQuery is each tenant's own here: no file 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from platform_assets.resources.warehouse.duckdb_file import Connection, TenantFile
 
 _INSTANCES_KEPT = 16
+_STREAMED_ROWS = 20_000
 
 
 class DuckDBSettings(BaseModel):
@@ -144,6 +146,15 @@ class DuckDBWarehouse:
         sql, values = _prepared(query)
         with self._file(tenant).open() as connection:
             return _narrowed(connection.sql(sql, params=_used(connection, sql, values))).to_arrow_table()
+
+    @contextmanager
+    def stream(self, tenant: str, query: BoundSql) -> Iterator[pa.RecordBatchReader]:
+        """As ``query``. The tenant's file is held until the context ends."""
+        sql, values = _prepared(query)
+        with self._file(tenant).open() as connection:
+            rows = _narrowed(connection.sql(sql, params=_used(connection, sql, values)))
+            with rows.to_arrow_reader(_STREAMED_ROWS) as reader:
+                yield reader
 
     def estimate(self, tenant: str, query: BoundSql) -> Estimate:
         """Binds the query, so that what BigQuery's dry run refuses is refused here. ``bytes`` is a guess above the

@@ -2,14 +2,15 @@
 
 Owns the port ``Warehouse`` on BigQuery: tables from the same specs as everywhere, load jobs into private staging
 tables, publishing in one transaction or one MERGE, queries with parameters, dry runs with bytes and price, byte
-limits and labels. Refuses to stream, and to repeat what could take effect twice.
+limits and labels. Refuses streaming inserts, and to repeat what could take effect twice.
 Sources: docs.cloud.google.com/bigquery (loading-data, data-manipulation-language, transactions, quotas).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from platform_assets.resources.warehouse.bigquery.loads import Filled
 
 TIB = 1024**4
+_STREAMED_ROWS = 20_000
 
 
 class BigQueryWarehouse:
@@ -114,6 +116,28 @@ class BigQueryWarehouse:
 
         require_query(query)
         return self._connection.read(f"query of {tenant}", tenant, query, collect)
+
+    @contextmanager
+    def stream(self, tenant: str, query: BoundSql) -> Iterator[pa.RecordBatchReader]:
+        """As ``query``, a page of the answer at a time."""
+        import pyarrow as pa
+
+        from platform_assets.engine.schema.arrow import arrow_schema
+        from platform_assets.resources.warehouse.bigquery.loading import result_table
+        from platform_assets.resources.warehouse.bigquery.schema import table_schema
+        from platform_assets.resources.warehouse.bigquery.statements import require_query
+
+        require_query(query)
+        what = f"query of {tenant}"
+        rows = self._connection.read(what, tenant, query, lambda found: found, page_rows=_STREAMED_ROWS)
+        schema = table_schema(rows.schema)
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for page in self._connection.pages(what, rows):
+                yield from result_table(pa.Table.from_batches([page]), schema).to_batches()
+
+        with pa.RecordBatchReader.from_batches(arrow_schema(schema), batches()) as reader:
+            yield reader
 
     def estimate(self, tenant: str, query: BoundSql) -> Estimate:
         """An upper bound on clustered tables; a price only where ``price_per_tib_usd`` is set."""

@@ -7,7 +7,7 @@ answer means for a table, is decided elsewhere in this folder.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -130,7 +130,13 @@ class Connection:
         return list(self.call(what, lambda _, **how: list(job.result(job_retry=None, **how))))
 
     def read(
-        self, what: str, tenant: str, query: BoundSql, collect: Callable[[Any], T], extra: Labels = ()
+        self,
+        what: str,
+        tenant: str,
+        query: BoundSql,
+        collect: Callable[[Any], T],
+        extra: Labels = (),
+        page_rows: int | None = None,
     ) -> T:
         """What ``collect`` makes of the query's ``RowIterator``. It changes nothing, so query and pages are simply
         asked for again after a failure."""
@@ -138,13 +144,20 @@ class Connection:
 
         def once() -> T:
             try:
-                return collect(self._query(query.sql, config))
+                return collect(self._query(query.sql, config, page_rows))
             except Exception as error:
                 raise jobs.known(error, what) from error
 
         return self._retried(once)
 
-    def _query(self, sql: str, config: Any) -> Any:
+    def pages(self, what: str, rows: Any) -> Iterator[Any]:
+        """A ``RowIterator``'s pages as Arrow batches, each asked for when it is wanted."""
+        try:
+            yield from rows.to_arrow_iterable()
+        except Exception as error:
+            raise jobs.known(error, what) from error
+
+    def _query(self, sql: str, config: Any, page_rows: int | None) -> Any:
         # None instead of the client's own retries, which go on for ten minutes.
         never: Any = None
         return self.client().query_and_wait(
@@ -155,6 +168,7 @@ class Connection:
             job_retry=never,
             api_timeout=self.settings.request_timeout_seconds,
             wait_timeout=self.settings.job_timeout_seconds,
+            page_size=page_rows,
         )
 
     def dry_run(self, what: str, tenant: str, query: BoundSql) -> Any:
