@@ -20,6 +20,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@# Without byte-code every Dagster process starts three times slower.
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q platform_assets platform_assets_tests
 	@touch $@
 
 .PHONY: help

@@ -20,7 +20,7 @@ from platform_assets.engine.tenancy import Credential, TenantSpec
 from platform_assets.ports import HttpSources, QuerySources, Secret, SecretStore, SourceStores, Warehouse
 
 if TYPE_CHECKING:
-    from platform_assets.engine.sql.transform import Transform
+    from platform_assets.engine.sql.checked import Transform
 
 Typed = tuple[FieldType, Scalar]
 Tell = Callable[[str], None]

@@ -19,8 +19,8 @@ from platform_assets.engine.names import TableName
 from platform_assets.engine.pipelines import Configuration
 from platform_assets.engine.procedures import Migration, Procedure, in_call_order, reached, typed_values
 from platform_assets.engine.schema.model import FieldType
-from platform_assets.engine.sql.binding import Parameters, bind_dml, bind_query
-from platform_assets.engine.sql.model import BoundSql
+from platform_assets.engine.sql.binding import bind_dml, bind_query
+from platform_assets.engine.sql.model import BoundSql, Parameters
 from platform_assets.engine.sql.script import (
     Change,
     affected_rows,

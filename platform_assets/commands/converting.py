@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 
 from platform_assets.commands.validating import load_configuration
 from platform_assets.config.document import read_document
-from platform_assets.config.historic import Translation, translate_tree
+from platform_assets.config.historic.model import Translation
+from platform_assets.config.historic.translation import translate_tree
 from platform_assets.engine.errors import ConfigError, Problem
 from platform_assets.settings import Settings
 

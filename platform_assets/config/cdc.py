@@ -10,7 +10,7 @@ from platform_assets.config.document import Document, Location, read_text
 from platform_assets.config.query_cache import QueryCache
 from platform_assets.config.reading import nearest
 from platform_assets.config.tree import relative
-from platform_assets.engine.cdc.monitor import Monitor, check, parse_query
+from platform_assets.engine.cdc.monitor import Monitor, check
 from platform_assets.engine.cdc.settings import CdcSettings
 from platform_assets.engine.cdc.spec import MonitorSpec
 from platform_assets.engine.cdc.tables import scope_of
@@ -18,7 +18,7 @@ from platform_assets.engine.errors import ConfigError, Problem
 from platform_assets.engine.tenancy import TenantSpec
 
 if TYPE_CHECKING:
-    from platform_assets.engine.sql.transform import Transform
+    from platform_assets.engine.sql.checked import Transform
 
 Monitors = Mapping[str, tuple[Document, Monitor]]
 
@@ -52,10 +52,14 @@ def _query(
     if text is None:
         return None
     bound = tuple(sorted(query.parameters))
+
+    def parse() -> Transform:
+        from platform_assets.engine.cdc.parsing import parse_query
+
+        return parse_query(text, file, bound)
+
     try:
-        return cache.transform(
-            text, file, checks=f"cdc {' '.join(bound)}", parse=lambda: parse_query(text, file, bound)
-        )
+        return cache.transform(text, file, checks=f"cdc {' '.join(bound)}", parse=parse)
     except ConfigError as error:
         for problem in error.problems:
             if query.file is not None:

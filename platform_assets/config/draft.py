@@ -17,7 +17,7 @@ from platform_assets.engine.quality.spec import SuiteSpec
 from platform_assets.engine.schema.model import TableSpec
 
 if TYPE_CHECKING:
-    from platform_assets.engine.sql.transform import Transform
+    from platform_assets.engine.sql.checked import Transform
 
 
 @dataclass

@@ -39,7 +39,7 @@ from platform_assets.engine.ingestion.spec import (
 from platform_assets.engine.quality.spec import DqFile
 
 if TYPE_CHECKING:
-    from platform_assets.engine.sql.transform import Transform
+    from platform_assets.engine.sql.checked import Transform
 
 
 def read_pipeline_folder(
@@ -143,14 +143,15 @@ def _read_sql(
     text = read_text(path, file, problems)
     if text is None:
         return None
-    from platform_assets.engine.sql.transform import parse_transform
+
+    def parse() -> Transform:
+        from platform_assets.engine.sql.transform import parse_transform
+
+        return parse_transform(text, file=file, check_duckdb=not elsewhere)
 
     try:
         return draft.cache.transform(
-            text,
-            file,
-            checks="elsewhere" if elsewhere else "transform",
-            parse=lambda: parse_transform(text, file=file, check_duckdb=not elsewhere),
+            text, file, checks="elsewhere" if elsewhere else "transform", parse=parse
         )
     except ConfigError as error:
         problems.extend(error.problems or (Problem(file, 1, "", str(error)),))

@@ -6,9 +6,9 @@ Their SQL is checked once and what it does is kept in the query cache, so that a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from platform_assets.config.query_cache import QueryCache
 from platform_assets.config.reading import nearest
@@ -20,6 +20,7 @@ from platform_assets.engine.schema.model import FieldType
 
 _MIGRATION = re.compile(r"(\d{4})_([a-z][a-z0-9_]{0,99})")
 _DOMAIN = re.compile(r"[a-z][a-z0-9_]{0,99}")
+_T = TypeVar("_T")
 
 
 def read_procedures(root: Path, queries: QueryCache, problems: list[Problem]) -> dict[str, Procedure]:
@@ -86,19 +87,19 @@ def _procedure(
             "calls": [[call.line, call.name, list(call.arguments)] for call in script.calls],
         }
 
-    facts = _facts(queries, text, f"procedure {path.stem}", find, problems)
-    if facts is None:
-        return None
-    return Procedure(
-        path.stem,
-        domain,
-        file,
-        text,
-        {name: FieldType(kind) for name, kind in facts["parameters"].items()},
-        _tables(facts["writes"]),
-        _tables(facts["reads"]),
-        tuple(Call(line, name, tuple(arguments)) for line, name, arguments in facts["calls"]),
-    )
+    def read(facts: Any) -> Procedure:
+        return Procedure(
+            path.stem,
+            domain,
+            file,
+            text,
+            {name: FieldType(kind) for name, kind in facts["parameters"].items()},
+            _tables(facts["writes"]),
+            _tables(facts["reads"]),
+            tuple(Call(line, name, tuple(arguments)) for line, name, arguments in facts["calls"]),
+        )
+
+    return _remembered(queries, text, f"procedure {path.stem}", find, read, problems)
 
 
 def _migration(
@@ -112,21 +113,22 @@ def _migration(
         script = parse_migration(text, file=file)
         return {"writes": [str(t) for t in script.writes], "reads": [str(t) for t in script.reads]}
 
-    facts = _facts(queries, text, "migration", find, problems)
-    if facts is None:
-        return None
-    return Migration(number, name, file, text, _tables(facts["writes"]), _tables(facts["reads"]))
+    def read(facts: Any) -> Migration:
+        return Migration(number, name, file, text, _tables(facts["writes"]), _tables(facts["reads"]))
+
+    return _remembered(queries, text, "migration", find, read, problems)
 
 
-def _facts(
+def _remembered(
     queries: QueryCache,
     text: str,
     checks: str,
     find: Callable[[], dict[str, Any]],
+    read: Callable[[Any], _T],
     problems: list[Problem],
-) -> Mapping[str, Any] | None:
+) -> _T | None:
     try:
-        return queries.facts(text, checks=checks, find=find)
+        return queries.facts(text, checks=checks, find=find, read=read)
     except ConfigError as error:
         problems += error.problems
         return None

@@ -82,7 +82,7 @@ def _expectations(
 ) -> tuple[Expectation, ...]:
     from platform_assets.engine.quality.suite import parse_suite
 
-    expectations, wrong = parse_suite(suite.expectations, table.schema, visible, unreadable=known)
+    expectations, wrong = parse_suite(suite.expectations, table.schema, visible, draft.cache.facts, known)
     for found in wrong:
         place: Location = (*at, "expectations", found.index, found.field)
         problems.append(_dq(draft).problem(place, found.reason, found.nearest))

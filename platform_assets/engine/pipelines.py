@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from platform_assets.engine.cdc.monitor import Monitor
     from platform_assets.engine.notifications.alerts.alert import Alert
     from platform_assets.engine.quality.expectation import Expectation
-    from platform_assets.engine.sql.transform import Transform
+    from platform_assets.engine.sql.checked import Transform
 
 
 @dataclass(frozen=True)

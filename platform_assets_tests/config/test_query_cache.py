@@ -1,6 +1,9 @@
 """Checked SQL is remembered between processes, and a cache can only ever cost time."""
 
 import json
+import os
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -92,3 +95,23 @@ def test_entries_of_queries_that_are_gone_are_dropped(root: Path, cache: Path) -
 def test_a_cache_that_cannot_be_written_is_no_error(root: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert loaded(root, tmp_path / "file" / "cache").pipelines
+
+
+LOADED = """
+import sys
+import platform_assets.definitions
+print(sorted(name for name in sys.modules if name.split(".")[0] == "sqlglot")[:3])
+"""
+
+
+def test_a_process_that_remembers_loads_no_parser(tmp_path: Path) -> None:
+    """Every run is a new process; with the whole of the repository's configuration, the second one parses no SQL."""
+    environment = os.environ | {"PLATFORM_HOME": str(tmp_path), "PLATFORM_DEPLOYMENT": "local"}
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", LOADED], env=environment, capture_output=True, text=True, check=True
+        )
+        for _ in range(2)
+    )
+    assert first.stdout != "[]\n"
+    assert second.stdout == "[]\n"

@@ -24,7 +24,7 @@ from platform_assets.engine.notifications.alerts.alert import Alert, AlertResult
 from platform_assets.engine.notifications.alerts.money import FX_RATES, NO_RATES, Rates, rates_query
 from platform_assets.engine.notifications.events import Severity
 from platform_assets.engine.notifications.tenant import NOBODY_TOLD, Notifications
-from platform_assets.engine.sql.binding import Parameters, bind_query
+from platform_assets.engine.sql.model import Parameters
 from platform_assets.ports import ObjectStore, Warehouse
 
 LOGGER = logging.getLogger(__name__)
@@ -51,6 +51,8 @@ def evaluate_alert(warehouse: Warehouse, alert: Alert, tenant: str, day: date, n
 
 
 def _rows(warehouse: Warehouse, tenant: str, sql: str, parameters: Parameters) -> list[dict[str, Any]]:
+    from platform_assets.engine.sql.binding import bind_query
+
     found: list[dict[str, Any]] = warehouse.query(
         tenant, bind_query(sql, tenant, parameters, name="alert")
     ).to_pylist()

@@ -9,7 +9,6 @@ from typing import Any
 from platform_assets.assets.history import merge_rows
 from platform_assets.engine.notifications.record import Fact, history_row
 from platform_assets.engine.schema.model import FieldType, TableSpec
-from platform_assets.engine.sql.binding import bind_query
 from platform_assets.ports import Warehouse
 
 TABLE = "notification_history"
@@ -47,6 +46,8 @@ class NotificationLog:
         return self._rows(tenant, _NEWEST, {"most": (FieldType.INT64, most)})
 
     def _rows(self, tenant: str, sql: str, parameters: Any) -> list[dict[str, Any]]:
+        from platform_assets.engine.sql.binding import bind_query
+
         if self.warehouse.describe(tenant, self.table.name) is None:
             return []
         query = bind_query(sql, tenant, parameters, name=TABLE)

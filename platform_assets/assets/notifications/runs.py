@@ -9,7 +9,6 @@ from platform_assets.engine.notifications.occurrence import Occurrence
 from platform_assets.engine.notifications.run_events import Run, RunRows, ended, started
 from platform_assets.engine.notifications.tenant import PLATFORM
 from platform_assets.engine.schema.model import FieldType, TableSpec
-from platform_assets.engine.sql.binding import bind_query
 from platform_assets.ports import Warehouse
 
 AT_ONCE = 16
@@ -56,6 +55,8 @@ def occurrences(
 
 
 def _rows(warehouse: Warehouse, tables: Mapping[str, TableSpec], run: Run, tenant: str) -> RunRows:
+    from platform_assets.engine.sql.binding import bind_query
+
     if tenant == PLATFORM or warehouse.describe(tenant, tables["pipeline_runs"].name) is None:
         return RunRows()
     _make(warehouse, tenant, tuple(tables[name] for name in _READS))

@@ -21,7 +21,6 @@ from platform_assets.engine.notifications.alerts.alert import Alert
 from platform_assets.engine.notifications.spec import Summary
 from platform_assets.engine.notifications.summaries import budget_question, spend_question, summary_occurrence
 from platform_assets.engine.notifications.tenant import Notifications
-from platform_assets.engine.sql.binding import bind_query
 from platform_assets.ports import Warehouse
 from platform_assets.resources.adapter import AdapterResource
 
@@ -152,6 +151,8 @@ def tell_summaries(
 
 
 def _rows(warehouse: Warehouse, tenant: str, what: str, sql: str, parameters: Any) -> list[dict[str, Any]]:
+    from platform_assets.engine.sql.binding import bind_query
+
     if warehouse.describe(tenant, _GOLD[what]) is None:
         return []
     found: list[dict[str, Any]] = warehouse.query(

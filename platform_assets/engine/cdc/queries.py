@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
-from sqlglot import exp
-
 from platform_assets.engine.cdc.tables import SourceTable
 from platform_assets.engine.schema.model import FieldType
+from platform_assets.engine.sql.checked import Transform
 from platform_assets.engine.sql.model import BoundSql, SqlPart, numbered
-from platform_assets.engine.sql.transform import Transform, dataset_tables
 
 Bound = tuple[str, FieldType, str | datetime]
 
@@ -76,6 +74,10 @@ def _parameter_name(kind: FieldType, value: str | datetime) -> str:
 def _with_slots(query: Transform) -> tuple[str, dict[str, str]]:
     """(BigQuery text, table or @parameter → its slot). A slot's name holds a hash of the text, so that nothing in the
     text can be one by chance. Every table keeps its short name as alias, so columns may be qualified by it."""
+    from sqlglot import exp
+
+    from platform_assets.engine.sql.transform import dataset_tables
+
     mark = f"slot_{hashlib.sha256(query.text.encode()).hexdigest()[:16]}"
     slots = {table.table: f"{mark}_t{n}x" for n, table in enumerate(query.tables)}
     slots |= {f"@{name}": f"{mark}_p{n}x" for n, name in enumerate(query.parameters)}

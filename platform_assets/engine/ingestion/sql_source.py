@@ -15,10 +15,9 @@ from platform_assets.engine.errors import ConfigError
 from platform_assets.engine.ingestion.spec import SqlSource
 from platform_assets.engine.ingestion.variables import render
 from platform_assets.engine.schema.model import FieldType
+from platform_assets.engine.sql.checked import SOURCE_DATASET, Transform
 from platform_assets.engine.sql.model import BoundSql
-from platform_assets.engine.sql.transform import Transform, dataset_tables
 
-SOURCE_DATASET = "source"
 _PARAMETERS = ("run_date", "next_date", "month_start", "month_end")
 _PROJECT = r"(?:(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{0,61}[a-z0-9]\.)?"
 _REAL_TABLE = re.compile(_PROJECT + r"[A-Za-z0-9_-]{1,1024}\.[\w-]{1,1024}\*?", re.ASCII)
@@ -28,6 +27,8 @@ def bind_source(source: SqlSource, query: Transform, variables: Mapping[str, Any
     """The query of one slice; ``variables`` as of ``slice_variables``. ConfigError names a table or parameter
     that cannot be used."""
     from sqlglot import exp
+
+    from platform_assets.engine.sql.transform import dataset_tables
 
     real = {name: _real(name, text, variables) for name, text in source.tables.items()}
     tree = query.tree.copy()

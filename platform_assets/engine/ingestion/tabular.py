@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from platform_assets.engine.ingestion.manifest import FileStore
     from platform_assets.engine.ingestion.query import QuerySource
-    from platform_assets.engine.sql.transform import Transform
+    from platform_assets.engine.sql.checked import Transform
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from platform_assets.engine.notifications.events import Event
 from platform_assets.engine.notifications.occurrence import Occurrence
 from platform_assets.engine.notifications.spec import NotificationsSpec, Summary
 from platform_assets.engine.schema.model import FieldType
-from platform_assets.engine.sql.binding import Parameters
+from platform_assets.engine.sql.model import Parameters
 
 Row: TypeAlias = Mapping[str, Any]
 LATE_DAYS = 7

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from sqlglot import exp
 
+from platform_assets.engine.quality.model import CustomQueryError
 from platform_assets.engine.quality.scope import Scope
 from platform_assets.engine.quality.tree import Measure
 from platform_assets.engine.sql.dialect import duckdb_problems
@@ -20,24 +21,15 @@ _BATCH = "metadata.batch__of_the_audit"  # stands for the slice while the query 
 _PLACEHOLDER = re.compile(r"\{\s*batch\s*\}")
 
 
-class CustomQueryError(ValueError):
-    """The query cannot be parsed."""
-
-
 def _parse(query: str) -> exp.Query:
     tree, problems = parse_query(_PLACEHOLDER.sub(_BATCH, query))
     if problems or not isinstance(tree, exp.Query):
-        raise CustomQueryError(problems[0].reason if problems else "only one SELECT or WITH query is allowed")
+        reason = problems[0].reason if problems else "only one SELECT or WITH query is allowed"
+        raise CustomQueryError((reason,))
     return tree
 
 
-def problems_of(query: str) -> Iterator[str]:
-    """Why a query cannot be used, in the words of the checks that transforms pass."""
-    try:
-        tree = _parse(query)
-    except CustomQueryError as error:
-        yield str(error)
-        return
+def _problems(query: str, tree: exp.Query) -> Iterator[str]:
     if not _PLACEHOLDER.search(query):
         yield "does not read {batch}, the audited rows"
     if tree.find(exp.Parameter) is not None:
@@ -47,8 +39,12 @@ def problems_of(query: str) -> Iterator[str]:
 
 
 def tables_of(query: str) -> tuple[str, ...]:
-    """The other logical tables that a query reads, sorted."""
-    names = {_name(table) for table in _parse(query).find_all(exp.Table) if table.args.get("db")}
+    """The other logical tables that a query reads, sorted. CustomQueryError has every reason why it cannot be used, in
+    the words of the checks that transforms pass."""
+    tree = _parse(query)
+    if reasons := tuple(_problems(query, tree)):
+        raise CustomQueryError(reasons)
+    names = {_name(table) for table in tree.find_all(exp.Table) if table.args.get("db")}
     return tuple(sorted(names - {_BATCH}))
 
 

@@ -70,6 +70,11 @@ class Expectation(Spec):
         """The other logical tables it reads."""
         return ()
 
+    @property
+    def own_query(self) -> str | None:
+        """The query it brings along, in ``table_argument``; what it reads becomes ``tables`` once it is checked."""
+        return None
+
     def complaints(self, schema: TableSchema) -> Iterator[Complaint]:
         """What this expectation cannot mean for a table of this schema."""
         yield from ()

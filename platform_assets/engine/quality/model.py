@@ -41,6 +41,14 @@ class SuiteProblem:
     nearest: str | None = None
 
 
+class CustomQueryError(ValueError):
+    """A suite's own query cannot be used; every reason why."""
+
+    def __init__(self, reasons: tuple[str, ...]) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
 @dataclass(frozen=True)
 class Facts:
     """What a judgement needs beside its measures. ``history`` holds earlier observed values per check id, oldest

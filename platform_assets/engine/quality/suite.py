@@ -8,18 +8,37 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, MutableSet, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 from pydantic import ValidationError
 
+from platform_assets.engine.names import TableName
 from platform_assets.engine.quality.aliases import ALIASES, own_word, resolve
 from platform_assets.engine.quality.catalogue import MODULES, kind_named
 from platform_assets.engine.quality.condition import ConditionError, nearest_name, parse_condition
 from platform_assets.engine.quality.expectation import Complaint, Expectation
-from platform_assets.engine.quality.model import Severity, SuiteProblem
+from platform_assets.engine.quality.model import CustomQueryError, Severity, SuiteProblem
 from platform_assets.engine.quality.packs import PACKS, expand, pack_of
 from platform_assets.engine.schema.model import TableSchema
+
+_T = TypeVar("_T")
+
+
+class Memory(Protocol):
+    """What is known of a text: ``read`` of what ``find`` gave, now or in an earlier process. Errors of ``find`` go
+    through."""
+
+    def __call__(
+        self, text: str, *, checks: str, find: Callable[[], dict[str, Any]], read: Callable[[Any], _T]
+    ) -> _T: ...
+
+
+def found_anew(
+    text: str, *, checks: str, find: Callable[[], dict[str, Any]], read: Callable[[Any], _T]
+) -> _T:
+    """Remembers nothing."""
+    return read(find())
 
 
 def known_types() -> tuple[str, ...]:
@@ -31,7 +50,7 @@ def parse_suite(
     raw: Sequence[dict[str, Any]],
     schema: TableSchema,
     tables: Mapping[str, TableSchema] | None = None,
-    checked: MutableSet[str] | None = None,
+    memory: Memory | None = None,
     unreadable: Collection[str] = (),
 ) -> tuple[tuple[Expectation, ...], list[SuiteProblem]]:
     """Read a suite against a table's schema. Expectations come back in order, each with a unique ``name``;
@@ -39,11 +58,12 @@ def parse_suite(
 
     ``tables`` are all logical tables that a suite may compare with; without it those names are not checked.
     ``unreadable`` ones exist, but nothing is known of their columns.
-    ``checked`` holds keys of conditions that earlier processes found sound: those are not parsed again (parsing SQL
-    costs more than all the rest), and what is found sound now is added.
+    ``memory`` keeps what earlier processes found out about conditions and queries: parsing SQL costs more than all
+    the rest. Without it everything is parsed.
     """
+    known = memory or found_anew
     entries, problems = _expanded(raw, schema)
-    read = [(index, *_read(index, entry, schema, tables, checked, unreadable)) for index, entry in entries]
+    read = [(index, *_read(index, entry, schema, tables, known, unreadable)) for index, entry in entries]
     problems += [problem for _, _, found in read for problem in found]
     sound = [(index, expectation) for index, expectation, found in read if expectation and not found]
     named, clashes = _name_all(sound)
@@ -71,7 +91,7 @@ def _read(
     entry: dict[str, Any],
     schema: TableSchema,
     tables: Mapping[str, TableSchema] | None,
-    checked: MutableSet[str] | None,
+    memory: Memory,
     unreadable: Collection[str],
 ) -> tuple[Expectation | None, list[SuiteProblem]]:
     said = normalised(entry)
@@ -87,7 +107,8 @@ def _read(
         return None, _problems(index, said, complaints)
     complaints = [
         *_complaints(expectation, schema),
-        *_condition_complaints(expectation, schema, checked if checked is not None else set()),
+        *_condition_complaints(expectation, schema, memory),
+        *_query_complaints(expectation, memory),
         *_table_complaints(expectation, tables, unreadable),
     ]
     return expectation, _problems(index, said, complaints)
@@ -182,18 +203,39 @@ def _type_complaints(expectation: Expectation, schema: TableSchema) -> Iterator[
 
 
 def _condition_complaints(
-    expectation: Expectation, schema: TableSchema, checked: MutableSet[str]
+    expectation: Expectation, schema: TableSchema, memory: Memory
 ) -> Iterator[Complaint]:
+    def find() -> dict[str, Any]:
+        parse_condition(text, schema)
+        return {"sound": True}
+
     for argument, text in expectation.conditions:
-        key = hashlib.sha256("\0".join((text, *schema.names)).encode()).hexdigest()
-        if key in checked:
-            continue
         try:
-            parse_condition(text, schema)
+            memory(text, checks=f"condition {schema.names}", find=find, read=lambda found: found["sound"])
         except ConditionError as error:
             yield argument, str(error), error.nearest
-        else:
-            checked.add(key)
+
+
+def _query_complaints(expectation: Expectation, memory: Memory) -> Iterator[Complaint]:
+    query = expectation.own_query
+    if query is None:
+        return
+
+    def find() -> dict[str, Any]:
+        from platform_assets.engine.quality.custom import tables_of
+
+        return {"tables": tables_of(query)}
+
+    try:
+        tables = memory(query, checks="query of a check", find=find, read=_names)
+    except CustomQueryError as error:
+        yield from ((expectation.table_argument, reason, None) for reason in error.reasons)
+    else:
+        vars(expectation)["tables"] = tables
+
+
+def _names(found: Any) -> tuple[str, ...]:
+    return tuple(str(TableName.parse(name)) for name in found["tables"])
 
 
 # --- ids ---

@@ -10,24 +10,16 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import TypeAlias
 
 from sqlglot import exp, parse_one
 
 from platform_assets.engine.errors import ConfigError, Problem
 from platform_assets.engine.names import SHARED_DATASETS, TableName, physical, tenant_of
 from platform_assets.engine.schema.model import FieldType, Scalar
-from platform_assets.engine.sql.model import BoundSql
+from platform_assets.engine.sql.checked import Transform
+from platform_assets.engine.sql.model import BoundSql, Parameters, Value
 from platform_assets.engine.sql.statement import parse_query
-from platform_assets.engine.sql.transform import (
-    Transform,
-    dataset_tables,
-    node_problems,
-    tree_problems,
-)
-
-Value: TypeAlias = Scalar | tuple[Scalar, ...]
-Parameters: TypeAlias = Mapping[str, tuple[FieldType, Value]]
+from platform_assets.engine.sql.transform import dataset_tables, node_problems, tree_problems
 
 _PYTHON_TYPES: Mapping[FieldType, tuple[type, ...]] = {
     FieldType.STRING: (str,),

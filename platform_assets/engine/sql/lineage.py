@@ -18,7 +18,7 @@ from sqlglot.optimizer.scope import Scope, build_scope
 from platform_assets.engine.errors import ConfigError, Problem
 from platform_assets.engine.names import TableName
 from platform_assets.engine.schema.model import Field, FieldType, Mode, TableSchema
-from platform_assets.engine.sql.transform import Lineage, Transform
+from platform_assets.engine.sql.checked import Lineage, Transform
 
 Origins: TypeAlias = frozenset[tuple[TableName, str]]
 

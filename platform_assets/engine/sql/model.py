@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TypeAlias
 
 from platform_assets.engine.schema.model import FieldType, Scalar
 
-_NO_PARAMETERS: Mapping[str, tuple[FieldType, Scalar | tuple[Scalar, ...]]] = MappingProxyType({})
-
+Value: TypeAlias = Scalar | tuple[Scalar, ...]
+Parameters: TypeAlias = Mapping[str, tuple[FieldType, Value]]
+_NO_PARAMETERS: Parameters = MappingProxyType({})
 
 NUMBER = "part_number"
 
@@ -38,7 +40,5 @@ class BoundSql:
     """
 
     sql: str
-    parameters: Mapping[str, tuple[FieldType, Scalar | tuple[Scalar, ...]]] = field(
-        default_factory=lambda: _NO_PARAMETERS
-    )
+    parameters: Parameters = field(default_factory=lambda: _NO_PARAMETERS)
     parts: tuple[SqlPart, ...] = ()

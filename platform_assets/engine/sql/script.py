@@ -22,15 +22,9 @@ from platform_assets.engine.errors import ConfigError, Problem
 from platform_assets.engine.names import TableName, physical, valid_dataset
 from platform_assets.engine.procedures import Call, Procedure
 from platform_assets.engine.schema.model import FieldType
-from platform_assets.engine.sql.binding import (
-    Parameters,
-    bind_dml,
-    bind_query,
-    physical_change,
-    require_parameters,
-)
+from platform_assets.engine.sql.binding import bind_dml, bind_query, physical_change, require_parameters
 from platform_assets.engine.sql.dialect import duckdb_problems
-from platform_assets.engine.sql.model import BoundSql
+from platform_assets.engine.sql.model import BoundSql, Parameters
 from platform_assets.engine.sql.statement import SqlProblem
 from platform_assets.engine.sql.transform import dataset_tables, line_of, node_problems
 

@@ -11,8 +11,10 @@ import yaml
 
 from platform_assets.commands import converting
 from platform_assets.config import load
-from platform_assets.config.historic import Shape, Translation, shape_of, translate_tree
+from platform_assets.config.historic.model import Translation
 from platform_assets.config.historic.ps_types import PROCEDURES, PS_TYPES, Shipped
+from platform_assets.config.historic.shapes import Shape, shape_of
+from platform_assets.config.historic.translation import translate_tree
 from platform_assets.engine.errors import ConfigError, Problem
 from platform_assets_tests.config.historic.old_files import FOLDERS, README, STEPS
 from platform_assets_tests.config.tree import write_tree

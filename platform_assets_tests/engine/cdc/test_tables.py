@@ -3,7 +3,7 @@
 import pytest
 from sqlglot import exp, parse_one
 
-from platform_assets.engine.cdc.monitor import parse_query
+from platform_assets.engine.cdc.parsing import parse_query
 from platform_assets.engine.cdc.queries import Statement, ask, bound
 from platform_assets.engine.cdc.tables import DataScope, SourceTable, scope_of
 from platform_assets.engine.errors import DataError

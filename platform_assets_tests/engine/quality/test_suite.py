@@ -1,10 +1,12 @@
 """Bad suites: every problem, with the argument and the nearest valid name."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from platform_assets.config.query_cache import QueryCache
 from platform_assets.engine.quality.suite import parse_suite
 from platform_assets_tests.engine.quality.duck import schema_of
 
@@ -93,14 +95,24 @@ def test_the_same_expectation_twice_is_a_problem() -> None:
     assert [(p.index, p.field) for p in problems] == [(2, "name")]
 
 
-def test_conditions_found_sound_before_are_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = {"type": BETWEEN, "column": "units", "min_value": 1, "row_condition": "name = 'a'"}
-    bad = {**entry, "row_condition": "nam = 'a'"}
-    checked: set[str] = set()
-    _, problems = parse_suite([entry, bad], SCHEMA, checked=checked)
-    assert ([p.index for p in problems], len(checked)) == ([1], 1)
+def test_what_was_found_sound_before_is_not_parsed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conditional = {"type": BETWEEN, "column": "units", "min_value": 1, "row_condition": "name = 'a'"}
+    query = "SELECT b.units FROM {batch} AS b JOIN raw_shop.orders AS o USING (units)"
+    own = {"type": "unexpected_rows_expectation", "unexpected_rows_query": query}
+    bad = [{**conditional, "row_condition": "nam = 'a'"}, {**own, "unexpected_rows_query": "SELECT 1"}]
+    cache = QueryCache(tmp_path)
+    _, problems = parse_suite([conditional, own, *bad], SCHEMA, memory=cache.facts)
+    assert [p.index for p in problems] == [2, 3]
+    cache.save()
+
     monkeypatch.setattr("platform_assets.engine.quality.suite.parse_condition", None)
-    suite, problems = parse_suite([entry], SCHEMA, checked=checked)
-    assert (len(suite), problems) == (1, [])
+    monkeypatch.setattr("platform_assets.engine.quality.custom.tables_of", None)
+    remembered = QueryCache(tmp_path).facts
+    suite, problems = parse_suite([conditional, own], SCHEMA, memory=remembered)
+    assert (suite[1].tables, problems) == (("raw_shop.orders",), [])
     with pytest.raises(TypeError):  # another table has other columns
-        parse_suite([entry], schema_of(units="INT64", nam="STRING"), checked=checked)
+        parse_suite([conditional], schema_of(units="INT64", nam="STRING"), memory=remembered)
+    with pytest.raises(TypeError):  # what was wrong is looked at again
+        parse_suite(bad[1:], SCHEMA, memory=remembered)

@@ -12,7 +12,7 @@ from typing import Any
 from platform_assets.engine.costs.currency import MAX_AGE, rate_day
 from platform_assets.engine.names import TableName
 from platform_assets.engine.schema.model import FieldType
-from platform_assets.engine.sql.binding import Parameters
+from platform_assets.engine.sql.model import Parameters
 
 FX_RATES = TableName("raw_platform", "fx_rates")
 _SQL = f"""

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from platform_assets.engine.names import TableName
 from platform_assets.engine.notifications.alerts.money import NO_RATES, Rates
-from platform_assets.engine.sql.binding import Parameters
+from platform_assets.engine.sql.model import Parameters
 
 Row: TypeAlias = Mapping[str, Any]
 Percent = Annotated[int, Field(ge=1, le=100_000)]
