@@ -23,7 +23,7 @@ from platform_assets.resources.adapter import AdapterResource
 
 ENDED = {dg.DagsterRunStatus.FAILURE: "FAILED", dg.DagsterRunStatus.CANCELED: "CANCELLED"}
 REFUSED_TAG = "platform/refused"  # set by the run queue (instance/run_coordinator.py)
-OUT_OF_TIME = "Exceeded maximum runtime"  # what Dagster's run monitoring says
+OUT_OF_TIME = "exceeding maximum runtime"  # what Dagster's run monitoring says before it ends a run
 STILL_RUNNING = (
     "SELECT * FROM `{dataset}`.`{table}` WHERE pipeline_logging_id = @run_id AND status = 'RUNNING'"
 )
@@ -63,13 +63,20 @@ def _sensor(
             for tenant, rows in refused_rows(facts, _of_run(run, nodes), tenants, error).items():
                 write_refused(warehouse.adapter(), tables, tenant, facts, rows, error)
             return
+        ended = "TIMEOUT" if out_of_time(context.instance, run.run_id) else ENDED[status]
         for tenant in _tenants(run.tags, tenants):
-            ended = "TIMEOUT" if OUT_OF_TIME.lower() in error.lower() else ENDED[status]
             completed = complete_rows(warehouse.adapter(), tables, tenant, facts, ended, error, now)
             if completed:
                 context.log.info(f"{tenant}: {completed} row(s) of {run.run_id} completed as {ended}")
 
     return sensor
+
+
+def out_of_time(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether a run was ended for its time limit. How it ended does not tell: the process that is interrupted says
+    "cancelled" and the monitoring that interrupts it "failed", in either order."""
+    asked = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.RUN_CANCELING).records
+    return any(OUT_OF_TIME in record.event_log_entry.message for record in asked)
 
 
 def complete_rows(

@@ -1,13 +1,14 @@
 """Dagster as production runs it, small: a code server and a daemon, processes of their own on a home of their own.
 
-The instance is the repository's ``dagster.yaml``: the run queue, one process per run, run monitoring. Everything is
-killed at the end, runs included. Nothing here waits by the clock: ``wait_for`` waits as long as the processes live.
+The instance is the repository's ``dagster.yaml``: the run queue, one process per run, run monitoring, which looks every
+second here. Everything is killed at the end, runs included. Nothing here waits by the clock: ``wait_for`` waits as long
+as the processes live.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -63,6 +64,21 @@ class Daemon:
         """One more process, which lives as long as the rig."""
         self.processes[name] = _start(self.folder / f"{name}.log", command, env)
 
+    def launch(self, job: str, tags: Mapping[str, str]) -> None:
+        """Ask for a run, as anybody would on the command line."""
+        command = ["job", "launch", "--workspace", str(self.folder / "workspace.yaml")]
+        command += ["--location", LOCATION, "--job", job, "--tags", json.dumps(dict(tags))]
+        env = {**os.environ, "DAGSTER_HOME": str(self.home), "PLATFORM_HOME": str(self.folder / "platform")}
+        done = subprocess.run(
+            [sys.executable, "-m", "dagster", *command],
+            cwd=ROOT,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
     def logs(self) -> str:
         texts = {path.name: path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log"))}
         return "\n".join(f"--- {name}\n{text[-6000:]}" for name, text in texts.items())
@@ -76,7 +92,7 @@ def daemon(
     ``env`` adds variables (``PLATFORM_DEPLOYMENT``, addresses of emulators)."""
     home = folder / "dagster"
     home.mkdir(parents=True)
-    shutil.copyfile(ROOT / "dagster.yaml", home / "dagster.yaml")
+    (home / "dagster.yaml").write_text(_instance())
     settings = {"DAGSTER_HOME": str(home), "PLATFORM_HOME": str(folder / "platform"), **(env or {})}
     rig = Daemon(folder, {})
     with tempfile.TemporaryDirectory(prefix="dagster-") as short:  # a socket's path has 107 bytes at most
@@ -86,6 +102,13 @@ def daemon(
         finally:
             for process in reversed(rig.processes.values()):
                 _kill(process)
+
+
+def _instance() -> str:
+    text = (ROOT / "dagster.yaml").read_text()
+    slowly = "poll_interval_seconds: 30"
+    assert slowly in text, "dagster.yaml says otherwise now"
+    return text.replace(slowly, "poll_interval_seconds: 1")
 
 
 def _serve(rig: Daemon, socket: Path, module: str, sensors: Sequence[str], env: Mapping[str, str]) -> None:

@@ -7,8 +7,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,21 +14,9 @@ import dagster as dg
 
 from platform_assets.assets.notifications.outbox import Outbox
 from platform_assets.resources.object_store.local import LocalObjectStore, LocalObjectStoreSettings
-from platform_assets_tests.assets.daemon_rig import LOCATION, ROOT, Daemon, daemon
+from platform_assets_tests.assets.daemon_rig import Daemon, daemon
 
 TENANT = "globex"
-
-
-def launch(rig: Daemon, day: str) -> None:
-    """Ask for one tenant's day, as anybody would on the command line."""
-    tags = {"dagster/partition": f"{day}|{TENANT}", "tenant": TENANT}
-    command = ["dagster", "job", "launch", "--workspace", str(rig.folder / "workspace.yaml")]
-    command += ["--location", LOCATION, "--job", "openai_costs", "--tags", json.dumps(tags)]
-    env = {**os.environ, "DAGSTER_HOME": str(rig.home), "PLATFORM_HOME": str(rig.folder / "platform")}
-    done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=ROOT, env=env, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def worker(rig: Daemon) -> int | None:
@@ -58,7 +44,7 @@ def test_a_killed_run_is_told(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # an API that takes the request and never answers
         env = {"PLATFORM_PROVIDER_API": f"http://127.0.0.1:{silent.getsockname()[1]}"}
         with daemon(tmp_path, sensors=[], env=env) as rig:
-            launch(rig, day)
+            rig.launch("openai_costs", {"dagster/partition": f"{day}|{TENANT}", "tenant": TENANT})
             with silent.accept()[0]:  # the run is in the middle of its work
                 pid = rig.wait_for(lambda: worker(rig), "the run's process")
                 os.kill(pid, signal.SIGKILL)
