@@ -13,6 +13,7 @@ import dagster as dg
 from platform_assets.assets.graph import Node
 from platform_assets.assets.history import merge_rows
 from platform_assets.assets.keys import SliceKey, table_key
+from platform_assets.assets.patience import looked_at_again
 from platform_assets.assets.run_facts import Row, RunFacts, milliseconds
 from platform_assets.engine.names import physical
 from platform_assets.engine.schema.model import FieldType, TableSpec
@@ -54,18 +55,24 @@ def _sensor(
         minimum_interval_seconds=30,
     )
     def sensor(context: dg.RunStatusSensorContext, warehouse: AdapterResource) -> None:
+        record = context.instance.get_run_record_by_id(context.dagster_run.run_id)
+        with looked_at_again(record):
+            _complete(context, record, warehouse.adapter())
+
+    def _complete(
+        context: dg.RunStatusSensorContext, record: dg.RunRecord | None, warehouse: Warehouse
+    ) -> None:
         run, now = context.dagster_run, datetime.now(UTC)
         error = context.dagster_event.message or "the run ended without completing its history"
-        record = context.instance.get_run_record_by_id(run.run_id)
         created = record.create_timestamp.replace(tzinfo=UTC) if record else now
         facts = RunFacts(run.run_id, run.tags, config_version, created)
         if REFUSED_TAG in run.tags:
             for tenant, rows in refused_rows(facts, _of_run(run, nodes), tenants, error).items():
-                write_refused(warehouse.adapter(), tables, tenant, facts, rows, error)
+                write_refused(warehouse, tables, tenant, facts, rows, error)
             return
         ended = "TIMEOUT" if out_of_time(context.instance, run.run_id) else ENDED[status]
         for tenant in _tenants(run.tags, tenants):
-            completed = complete_rows(warehouse.adapter(), tables, tenant, facts, ended, error, now)
+            completed = complete_rows(warehouse, tables, tenant, facts, ended, error, now)
             if completed:
                 context.log.info(f"{tenant}: {completed} row(s) of {run.run_id} completed as {ended}")
 

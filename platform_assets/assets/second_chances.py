@@ -1,12 +1,14 @@
 """What schedules left out is asked for later: days whose tick was missed, and slices that failed for a passing reason.
 
 Both sensors ask through the pipelines' own jobs, a bounded number of runs a tick, and each run once: its key names what
-it is for. Whether it may start is the queue's to say.
+it is for. What was asked for already takes no place from the rest. Whether a run may start is the queue's to say.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import dagster as dg
@@ -14,6 +16,7 @@ from dagster._utils.schedules import reverse_cron_string_iterator  # the ticks a
 
 from platform_assets.assets.automation import AssetJob, run_tags
 from platform_assets.assets.keys import complete_days
+from platform_assets.engine.errors import PlatformError
 from platform_assets.engine.names import TableName, physical
 from platform_assets.engine.pipelines import Pipeline
 from platform_assets.engine.schema.model import FieldType
@@ -23,6 +26,8 @@ from platform_assets.engine.timing import Timing, delay, gaps, timings
 from platform_assets.ports import Warehouse
 from platform_assets.resources.adapter import AdapterResource
 
+LOGGER = logging.getLogger(__name__)
+RUN_KEY_TAG = "dagster/run_key"
 RETRY_TAG = "platform/retry"  # tenant → first and last day of what failed for a passing reason, as JSON
 RETRYABLE_TAG = "platform/retryable"
 ATTEMPT_TAG = "platform/attempt"
@@ -59,7 +64,7 @@ def second_chances(
     )
     def catch_up(context: dg.SensorEvaluationContext, warehouse: AdapterResource) -> list[dg.RunRequest]:
         now = datetime.now(UTC)
-        return list(missed(warehouse.adapter(), scheduled, tenants, runs, start, now))[:MOST_REQUESTS]
+        return unasked(context.instance, missed(warehouse.adapter(), scheduled, tenants, runs, start, now))
 
     @dg.sensor(
         name="retry_failed_slices",
@@ -69,9 +74,21 @@ def second_chances(
         description="Asks again for scheduled slices that failed for a passing reason, after their backoff.",
     )
     def retry(context: dg.SensorEvaluationContext) -> list[dg.RunRequest]:
-        return list(to_retry(context.instance, scheduled, datetime.now(UTC)))[:MOST_REQUESTS]
+        return unasked(context.instance, to_retry(context.instance, scheduled, datetime.now(UTC)))
 
     return [catch_up, retry]
+
+
+def unasked(instance: dg.DagsterInstance, requests: Iterable[dg.RunRequest]) -> list[dg.RunRequest]:
+    """The first ``MOST_REQUESTS`` of which there is no run yet. Dagster would leave the others out as well, but only
+    after they had taken the places of those that come behind them."""
+    found: list[dg.RunRequest] = []
+    waiting = iter(requests)
+    while len(found) < MOST_REQUESTS and (some := list(islice(waiting, 10 * MOST_REQUESTS))):
+        filters = dg.RunsFilter(tags={RUN_KEY_TAG: [str(request.run_key) for request in some]})
+        there = {run.tags[RUN_KEY_TAG] for run in instance.get_runs(filters)}
+        found += [request for request in some if request.run_key not in there]
+    return found[:MOST_REQUESTS]
 
 
 # --- Missed ticks -------------------------------------------------------------------------------------
@@ -86,14 +103,18 @@ def missed(
     now: datetime,
 ) -> Iterator[dg.RunRequest]:
     """One request per tenant, pipeline and stretch of days that should have run by ``now`` and have no known run.
-    A run that the queue refused counts as none."""
+    A run that the queue refused counts as none. A tenant whose history cannot be read waits; the others do not."""
     wanted = {n: p for n, p in pipelines.items() if p.spec.schedule and p.spec.schedule.catch_up_days}
     for name, tenant in sorted(tenants.items()):
         mine = {n: p for n, p in wanted.items() if runs_pipeline(tenant, p)}
         if not mine:
             continue
         since = max(start, now.date() - timedelta(days=max(_reach(p) for p in mine.values())))
-        tried = _tried(warehouse, name, runs, since, sorted(mine))
+        try:
+            tried = _tried(warehouse, name, runs, since, sorted(mine))
+        except PlatformError as error:
+            LOGGER.error("%s: what it has missed is not known: %s", name, error)
+            continue
         for pipeline_id, pipeline in sorted(mine.items()):
             [timing] = [t for t in timings(pipeline.spec, [tenant]) if t.tenants]
             last = _last_due(timing, now)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -27,9 +28,9 @@ SCHEDULE = 'schedule:\n  cron: "15 6 * * *"\n  jitter_minutes: 20\n  catch_up_da
 
 
 @pytest.fixture
-def scheduled(own_location: Callable[[], Location]) -> Location:
+def scheduled(own_location: Callable[[], Location], tmp_path: Path) -> Location:
     """openai_costs spreads its ticks and catches up; globex has a time of its own."""
-    configs = own_location().configs
+    configs = tmp_path / "configs"
     pipeline = configs / "pipelines/openai/cost/openai_costs/pipeline.yml"
     lines = pipeline.read_text().splitlines(keepends=True)
     first = next(i for i, line in enumerate(lines) if line.startswith("schedule:"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -39,15 +40,15 @@ def test_a_pipelines_minutes_are_its_jobs_seconds(own_location: Callable[[], Loc
 
 def rows(rig: Daemon, table: str) -> list[dict[str, Any]]:
     """A metadata table, oldest first."""
-    warehouse = DuckDBWarehouse(DuckDBSettings(folder=rig.folder / "platform" / "warehouse"))
     name = TableName.parse(f"metadata.{table}")
-    if warehouse.describe(TENANT, name) is None:
-        return []
     there = physical(TENANT, name)
     query = BoundSql(f"SELECT * FROM `{there.dataset}`.`{there.table}` ORDER BY {TIMES[table]}")
-    found: list[dict[str, Any]] = warehouse.query(TENANT, query).to_pylist()
-    warehouse.close()
-    return found
+    folder = rig.folder / "platform" / "warehouse"
+    with closing(DuckDBWarehouse(DuckDBSettings(folder=folder))) as warehouse:
+        if warehouse.describe(TENANT, name) is None:
+            return []
+        found: list[dict[str, Any]] = warehouse.query(TENANT, query).to_pylist()
+        return found
 
 
 def begun(rig: Daemon) -> str | None:

@@ -14,6 +14,7 @@ from platform_assets.assets.notifications.delivery import Deliverer
 from platform_assets.assets.notifications.log import NotificationLog
 from platform_assets.assets.notifications.outbox import Outbox
 from platform_assets.assets.notifications.runs import occurrences, tenants_of
+from platform_assets.assets.patience import looked_at_again
 from platform_assets.engine.notifications.events import Event
 from platform_assets.engine.notifications.run_events import Run
 from platform_assets.engine.notifications.tenant import PLATFORM, Notifications
@@ -72,9 +73,10 @@ def _status_sensor(
         run = run_of(record, status, context.dagster_event.message or "")
         named = tenants_of(context.dagster_run.tags, tenants)
         told = [name for name in named if _tells(notifications, name, GIVES[status])]
-        outbox = Outbox(object_store.adapter())
-        found = occurrences(warehouse.adapter(), tables, run, told)
-        added = sum(outbox.add(o, notifications.of(o.tenant), datetime.now(UTC)) for o in found)
+        with looked_at_again(record):
+            outbox = Outbox(object_store.adapter())
+            found = occurrences(warehouse.adapter(), tables, run, told)
+            added = sum(outbox.add(o, notifications.of(o.tenant), datetime.now(UTC)) for o in found)
         context.log.info(
             f"{run.name} {run.run_id}: {added} notification(s) for {', '.join(told) or 'nobody'}"
         )

@@ -1,0 +1,208 @@
+"""Sensors as the daemon ticks them: real run requests, run keys, cursors, and ticks that fail or die in the middle.
+
+The daemon's own loop, on a real instance with the repository's run queue; the code location is in this process, and
+nothing takes runs off the queue.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.remote_origin import InProcessCodeLocationOrigin
+from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
+from dagster._core.test_utils import create_test_daemon_workspace_context, freeze_time
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
+from dagster._daemon.sensor import execute_sensor_iteration
+
+from platform_assets.assets import patience, second_chances
+from platform_assets.assets.keys import SliceKey, range_tags
+from platform_assets.assets.second_chances import ATTEMPT_TAG, MOST_REQUESTS, RETRY_OF_TAG, unasked
+from platform_assets.demo.provider_api import Fault
+from platform_assets.instance.run_coordinator import REFUSED_TAG
+from platform_assets_tests.assets.conftest import Location
+from platform_assets_tests.assets.test_second_chances import scheduled
+
+__all__ = ["scheduled"]
+# Dagster's own snapshot of a location asks for it.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Property `ScheduleDefinition.environment_vars`:DeprecationWarning"
+)
+ROOT = Path(__file__).parents[2]
+NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)  # every tick of the day is due
+BOTH = Counter(acme1281=1, globex=1)
+
+
+@dataclass
+class Ticking:
+    """The sensor daemon, one iteration at a time. ``at`` is the clock of Dagster and of the sensors."""
+
+    location: Location
+    instance: dg.DagsterInstance
+    context: Any
+    patch: pytest.MonkeyPatch
+    at: datetime = NOON
+    started: set[str] = field(default_factory=set)
+
+    def __call__(self, name: str, crash: Mapping[str, Exception] | None = None) -> InstigatorTick:
+        """One tick of one sensor, later than any before; how it ended."""
+        self.at += timedelta(minutes=15)
+        for module in (second_chances, patience):
+            self.patch.setattr(module, "datetime", _clock(self.at))
+        [entry] = self.context.create_request_context().get_code_location_entries().values()
+        [repository] = entry.code_location.get_repositories().values()
+        sensor = repository.get_sensor(name)
+        for other in repository.get_sensors():
+            if other.name != name:
+                self.instance.stop_sensor(other.get_remote_origin_id(), other.selector_id, other)
+        self.instance.start_sensor(sensor)
+        flags: Any = {name: crash} if crash else None
+        with freeze_time(self.at):
+            list(execute_sensor_iteration(self.context, LOGGER, None, None, debug_crash_flags=flags))
+        return self.instance.get_ticks(sensor.get_remote_origin_id(), sensor.selector_id)[0]
+
+    def runs(self) -> list[dg.DagsterRun]:
+        """Oldest first."""
+        return list(self.instance.get_runs(ascending=True))
+
+    def of_tenants(self) -> Counter[str]:
+        return Counter(run.tags["tenant"] for run in self.runs())
+
+
+LOGGER = logging.getLogger("dagster")
+
+
+def _clock(at: datetime) -> Any:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+            return at
+
+    return Clock
+
+
+@pytest.fixture
+def ticking(scheduled: Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ticking]:
+    home = tmp_path / "daemon"
+    home.mkdir()
+    text = (ROOT / "dagster.yaml").read_text().replace("enforce_quotas: false", "enforce_quotas: true")
+    (home / "dagster.yaml").write_text(text)
+    target = LoadableTargetOrigin(module_name="platform_assets.definitions")
+    origin = InProcessCodeLocationOrigin(target, location_name="platform_assets")
+    with (
+        dg.DagsterInstance.from_config(str(home)) as instance,
+        create_test_daemon_workspace_context(InProcessWorkspaceLoadTarget(origin), instance) as context,
+    ):
+        yield Ticking(scheduled, instance, context, monkeypatch)
+
+
+# --- Missed ticks -------------------------------------------------------------------------------------
+
+
+def test_missed_days_are_queued_once(ticking: Ticking) -> None:
+    assert ticking("catch_up").status is TickStatus.SUCCESS
+    assert ticking.of_tenants() == BOTH
+    assert {run.status for run in ticking.runs()} == {dg.DagsterRunStatus.QUEUED}
+    assert {run.tags["dagster/sensor_name"] for run in ticking.runs()} == {"catch_up"}
+    assert ticking("catch_up").status is TickStatus.SKIPPED
+    assert ticking.of_tenants() == BOTH
+
+
+def test_a_tick_that_ends_in_the_middle_asks_for_the_rest_and_nothing_twice(ticking: Ticking) -> None:
+    died = ticking("catch_up", {"RUN_CREATED": RuntimeError("the process ends here")})
+    assert died.status is TickStatus.FAILURE
+    [half] = ticking.runs()
+    assert half.status is dg.DagsterRunStatus.NOT_STARTED
+    ticking("catch_up")
+    assert ticking.of_tenants() == BOTH
+    assert {run.status for run in ticking.runs()} == {dg.DagsterRunStatus.QUEUED}
+    assert half.run_id in {run.run_id for run in ticking.runs()}
+
+
+def test_one_tenants_trouble_is_no_others(ticking: Ticking) -> None:
+    broken = ticking.location.module.settings.platform_home / "warehouse" / "acme1281.duckdb"
+    broken.parent.mkdir(exist_ok=True)
+    broken.write_bytes(b"no database" * 1000)
+    assert ticking("catch_up").status is TickStatus.SUCCESS
+    assert ticking.of_tenants() == Counter(globex=1)
+    broken.unlink()
+    ticking("catch_up")
+    assert ticking.of_tenants() == BOTH
+
+
+def test_what_was_asked_for_takes_no_place_from_the_rest() -> None:
+    requests = [dg.RunRequest(run_key=str(number)) for number in range(3 * MOST_REQUESTS)]
+    with dg.DagsterInstance.ephemeral() as instance:
+        for number in range(2 * MOST_REQUESTS):
+            instance.create_run_for_job(_nothing, tags={"dagster/run_key": str(number)})
+        assert unasked(instance, requests) == requests[2 * MOST_REQUESTS :]
+
+
+@dg.job
+def _nothing() -> None:
+    pass
+
+
+# --- Refused runs -------------------------------------------------------------------------------------
+
+
+def blocked(location: Location, tenant: str) -> list[tuple[date, str]]:
+    rows = location.rows(tenant, "metadata.pipeline_runs")
+    return sorted((row["run_date"], row["pipeline_id"]) for row in rows if row["status"] == "BLOCKED")
+
+
+def test_a_refused_run_is_told_once_also_when_the_first_tick_fails(
+    ticking: Ticking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = ticking.location.configs / "tenants" / "globex.yml"
+    tenant.write_text(tenant.read_text() + "limits: {daily: 0}\n")
+    ticking("complete_failed_runs")  # a status sensor looks at what comes after its first tick
+    ticking("catch_up")
+    [refused] = [run for run in ticking.runs() if REFUSED_TAG in run.tags]
+    assert refused.tags["tenant"] == "globex" and refused.status is dg.DagsterRunStatus.FAILURE
+    broken = ticking.location.module.settings.platform_home / "warehouse" / "globex.duckdb"
+    kept = broken.read_bytes() if broken.exists() else None
+    broken.parent.mkdir(exist_ok=True)
+    broken.write_bytes(b"no database" * 1000)
+    assert ticking("complete_failed_runs").status is TickStatus.FAILURE
+    broken.unlink() if kept is None else broken.write_bytes(kept)
+    ticking("complete_failed_runs")
+    first = SliceKey.parse(refused.tags["dagster/asset_partition_range_start"]).day
+    last = SliceKey.parse(refused.tags["dagster/asset_partition_range_end"]).day
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    told = blocked(ticking.location, "globex")
+    assert [day for day, pipeline in told if pipeline == "openai_costs"] == days
+    ticking("complete_failed_runs")
+    assert blocked(ticking.location, "globex") == told
+    ticking("catch_up")  # a refused day was never tried, and is asked for again tomorrow, not now
+    assert ticking.of_tenants() == BOTH
+
+
+# --- Retries ------------------------------------------------------------------------------------------
+
+
+def test_passing_failures_are_queued_again_once_per_attempt(ticking: Ticking) -> None:
+    location, day = ticking.location, ticking.at.date() - timedelta(days=3)
+    location.api.fail(*[Fault(status=503, path="/costs", tenant="globex")] * 99)
+    job = location.module.defs.resolve_job_def("openai_costs")
+    failed = job.execute_in_process(
+        instance=ticking.instance, tags=range_tags(day, day, "globex"), raise_on_error=False
+    )
+    ended = ticking.instance.get_run_record_by_id(failed.run_id).end_time  # type: ignore[union-attr]
+    ticking.at = datetime.fromtimestamp(ended, UTC) - timedelta(minutes=15)  # type: ignore[arg-type]
+    assert ticking("retry_failed_slices").status is TickStatus.SKIPPED, "its backoff is not over"
+    assert ticking("retry_failed_slices").status is TickStatus.SUCCESS
+    _, again = ticking.runs()
+    assert again.tags.items() >= range_tags(day, day, "globex").items()
+    assert (again.tags[RETRY_OF_TAG], again.tags[ATTEMPT_TAG]) == (failed.run_id, "2")
+    assert again.status is dg.DagsterRunStatus.QUEUED
+    assert ticking("retry_failed_slices").status is TickStatus.SKIPPED
+    assert len(ticking.runs()) == 2
