@@ -1,4 +1,4 @@
-"""How a secret is put on a request, per authentication type, and how it is kept out of every text.
+"""How a secret is put on a request, per authentication type, and what of it no text may show.
 
 Owns the OAuth 2 token (client credentials, RFC 6749 §4.4): fetched when first needed, again shortly before it ends,
 and once more after a 401. Refuses secrets that cannot travel in a header or are not of the declared form.
@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
-from urllib.parse import quote, quote_plus
 
 from platform_assets.engine.errors import AuthError, ConfigError
 from platform_assets.engine.ingestion.spec import (
@@ -104,7 +103,7 @@ class ClientCredentials(Tokens):
         self._client_id, colon, self._client_secret = secret.partition(":")
         if not colon or not self._client_id or not self._client_secret:
             raise AuthError("the secret for oauth2_client_credentials must be client_id:client_secret")
-        self._spec = spec
+        self._spec, self._secret = spec, secret
 
     def _ask(self) -> tuple[str, float]:
         pair = base64.b64encode(f"{self._client_id}:{self._client_secret}".encode()).decode()
@@ -113,7 +112,7 @@ class ClientCredentials(Tokens):
         return self._fetch(self._spec.token_url, form, {"Authorization": f"Basic {pair}"})
 
     def _own_secrets(self) -> Iterable[str]:
-        return [self._client_secret]
+        return [self._secret, self._client_secret]
 
 
 class ServiceAccount(Tokens):
@@ -222,12 +221,3 @@ def _usable(provider: str, secret: Secret | None) -> str:
             f"the secret for {provider} is empty or has spaces, line ends or non-ASCII characters around or in it"
         )
     return value
-
-
-def redact(text: str, secrets: Iterable[str]) -> str:
-    """``text`` without the secrets, also where they are URL-encoded."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        for form in (secret, quote(secret, safe=""), quote_plus(secret)):
-            if form:
-                text = text.replace(form, "***")
-    return text

@@ -2,7 +2,8 @@
 
 Owns where a credential goes (the declared scheme, host and port, nowhere else), how fast, how often again, and what
 an answer means: 2xx is returned, 401/403 AuthError, 404 NotFoundError, other 4xx RejectedError, 429 and 5xx and lost
-connections RetryableError once the retries are used up. No secret is ever part of an error, a log line or a repr.
+connections RetryableError once the retries are used up. No secret is ever part of an error, a log line or a repr, nor
+of an answer that echoes it.
 """
 
 from __future__ import annotations
@@ -33,9 +34,10 @@ from platform_assets.engine.ingestion.http import HttpRequest, HttpResponse, Htt
 from platform_assets.engine.ingestion.spec import GoogleAuth, OAuth2Auth, ProviderSpec, Retry
 from platform_assets.engine.spec import Spec
 from platform_assets.ports import Secret
-from platform_assets.resources.http.auth import Authorizer, authorizer, redact
+from platform_assets.resources.http.auth import Authorizer, authorizer
 from platform_assets.resources.http.guard import Allowance, check_url, guarded_transport, origin, shown
 from platform_assets.resources.http.rate import PROCESS_LIMITERS, Limiters, RateLimiter
+from platform_assets.resources.redaction import redact, redact_bytes
 
 if TYPE_CHECKING:
     import httpx
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 5
 _UNLIMITED = 600_000
+_LONGEST_QUOTED = 1024 * 1024
+_SURELY_SECRET = 16  # characters
 
 
 class Settings(Spec):
@@ -245,7 +249,7 @@ class LiveSource:
 
     def _judged(self, request: HttpRequest, answer: HttpResponse) -> HttpResponse:
         if 200 <= answer.status < 300:
-            return answer
+            return self._unechoed(answer)
         text = f"{self._name}: HTTP {answer.status} from {request.method} {shown(request.url)}"
         text += self._excerpt(answer.body)
         if answer.status == 429 or answer.status >= 500 or answer.status == 408:
@@ -256,8 +260,20 @@ class LiveSource:
         raise _REFUSALS.get(answer.status, RejectedError)(text)
 
     def _excerpt(self, body: bytes) -> str:
-        text = self._clean(" ".join(body[:2000].decode(errors="replace").split()))
+        """The first words of a refusal. Looked through as a whole: half a secret at a cut would not be known."""
+        if len(body) > _LONGEST_QUOTED:
+            return f": {len(body)} bytes, not quoted"
+        text = " ".join(self._clean(body.decode(errors="replace")).split())
         return f": {text[:300]}" if text else ""
+
+    def _unechoed(self, answer: HttpResponse) -> HttpResponse:
+        """Some APIs repeat the request in their answer, or the key in the link to the next page. What is too short to
+        be known for sure is left alone: data are never changed by chance."""
+        secrets = [secret for secret in self._auth.secrets() if len(secret) >= _SURELY_SECRET]
+        if not secrets:
+            return answer
+        headers = {name: redact(value, secrets) for name, value in answer.headers.items()}
+        return replace(answer, headers=headers, body=redact_bytes(answer.body, secrets))
 
     def _clean(self, text: str) -> str:
         return redact(text, self._auth.secrets())

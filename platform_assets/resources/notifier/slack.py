@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -24,6 +25,7 @@ from platform_assets.engine.errors import (
 )
 from platform_assets.engine.spec import Spec
 from platform_assets.ports import Notification, Secret
+from platform_assets.resources.redaction import redact
 
 if TYPE_CHECKING:
     import httpx
@@ -74,7 +76,7 @@ class SlackNotifier:
         timeout = channel.timeout_seconds or self.settings.timeout_seconds
         answer = self._post(url, payload(notification, channel), timeout)
         if answer.status_code != 200:
-            raise _refusal(answer)
+            raise _refusal(answer, url)
         return ""
 
     def _url(self, channel: _Channel) -> str:
@@ -164,8 +166,10 @@ def _channel(settings: Mapping[str, Any]) -> _Channel:
         raise ConfigError(f"slack: {wrong}") from None
 
 
-def _refusal(answer: httpx.Response) -> PlatformError:
-    text = f"slack: HTTP {answer.status_code}: {_cut(answer.text.strip(), 200)}"
+def _refusal(answer: httpx.Response, url: str) -> PlatformError:
+    """A proxy's error page may name the path, whose last part is the key to the channel."""
+    said = redact(answer.text, (url, urlsplit(url).path, url.rpartition("/")[2])).strip()
+    text = f"slack: HTTP {answer.status_code}: {_cut(said, 200)}"
     if answer.status_code == 429 or answer.status_code >= 500:
         wish = answer.headers.get("Retry-After", "")
         return RetryableError(

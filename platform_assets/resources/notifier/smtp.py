@@ -7,9 +7,8 @@ without TLS, to go on where a server does not offer the TLS that was asked for, 
 from __future__ import annotations
 
 import smtplib
-import socket
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -20,9 +19,17 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from platform_assets.engine.errors import AuthError, ConfigError, PartialError, RejectedError, RetryableError
+from platform_assets.engine.errors import (
+    AuthError,
+    ConfigError,
+    PartialError,
+    PlatformError,
+    RejectedError,
+    RetryableError,
+)
 from platform_assets.engine.spec import Spec
 from platform_assets.ports import Notification, Secret
+from platform_assets.resources.redaction import redact
 
 Address = Annotated[str, Field(pattern=r"^[^@\s<>,;\"]+@[^@\s<>,;\"]+$", max_length=320)]
 
@@ -61,6 +68,15 @@ class _Channel(BaseModel):
     @property
     def server(self) -> str:
         return f"{self.smtp_host}:{self.smtp_port}"
+
+    @property
+    def plain_password(self) -> str:
+        return (self.password.reveal() if isinstance(self.password, Secret) else self.password) or ""
+
+    @property
+    def secrets(self) -> tuple[str, str]:
+        """The password, and as AUTH PLAIN sends it (RFC 4616), which servers repeat in base64."""
+        return self.plain_password, f"\0{self.username}\0{self.plain_password}"
 
 
 class SmtpNotifier:
@@ -148,10 +164,7 @@ def _require_safe(channel: _Channel) -> None:
 
 def _log_in(server: smtplib.SMTP, channel: _Channel) -> None:
     if channel.username:
-        password = channel.password
-        server.login(
-            channel.username, (password.reveal() if isinstance(password, Secret) else password) or ""
-        )
+        server.login(channel.username, channel.plain_password)
 
 
 def _is_loopback(host: str) -> bool:
@@ -174,36 +187,47 @@ def _channel(settings: Mapping[str, Any]) -> _Channel:
 
 @contextmanager
 def _translated(channel: _Channel, *, sent: bool) -> Iterator[None]:
-    """4xx may pass, 5xx will not (RFC 5321, 4.2.1); a connection lost once the message was being ``sent`` leaves open
-    whether it was taken."""
-    where = f"smtp {channel.server}"
+    """smtplib's errors in ours, without the password: servers repeat what they refuse, so their own words are not
+    chained either."""
     try:
         yield
-    except smtplib.SMTPAuthenticationError as error:
-        raise AuthError(f"{where}: {error.smtp_code} {_words(error.smtp_error)}") from error
-    except smtplib.SMTPRecipientsRefused as error:
-        refused = [(code, f"{name}: {_words(text)}") for name, (code, text) in error.recipients.items()]
-        raise _by_code(where, refused) from error
-    except smtplib.SMTPResponseException as error:
-        raise _by_code(where, [(error.smtp_code, _words(error.smtp_error))]) from error
-    except smtplib.SMTPServerDisconnected as error:
-        raise RetryableError(f"{where}: {error}", effect_unknown=sent) from error
-    except smtplib.SMTPException as error:
-        raise RejectedError(f"{where}: {error}") from error
-    except ssl.SSLCertVerificationError as error:
-        raise RejectedError(
-            f"{where}: the server's certificate is not trusted: {error.verify_message}"
-        ) from error
-    except ssl.SSLError as error:
-        raise RejectedError(f"{where}: no TLS connection: {error.reason}") from error
-    except (TimeoutError, ConnectionError, socket.gaierror, OSError) as error:
-        raise RetryableError(f"{where}: {error.strerror or error}", effect_unknown=sent) from error
+    except (smtplib.SMTPException, OSError) as error:
+        raise _known(error, channel, sent=sent) from None
 
 
-def _by_code(where: str, answers: Sequence[tuple[int, str]]) -> RejectedError | RetryableError:
-    text = f"{where}: " + "; ".join(f"{code} {words}" for code, words in answers)
+def _known(error: smtplib.SMTPException | OSError, channel: _Channel, *, sent: bool) -> PlatformError:
+    """4xx may pass, 5xx will not (RFC 5321, 4.2.1); a connection lost once the message was being ``sent`` leaves open
+    whether it was taken."""
+
+    def told(text: bytes | str | None) -> str:
+        return f"smtp {channel.server}: {redact(_words(text), channel.secrets)}"
+
+    match error:
+        case smtplib.SMTPAuthenticationError():
+            return AuthError(told(f"{error.smtp_code} {_words(error.smtp_error)}"))
+        case smtplib.SMTPRecipientsRefused():
+            answers = [(code, f"{name}: {_words(text)}") for name, (code, text) in error.recipients.items()]
+            return _by_code(told, answers)
+        case smtplib.SMTPResponseException():
+            return _by_code(told, [(error.smtp_code, _words(error.smtp_error))])
+        case smtplib.SMTPServerDisconnected():
+            return RetryableError(told(str(error)), effect_unknown=sent)
+        case smtplib.SMTPException():
+            return RejectedError(told(str(error)))
+        case ssl.SSLCertVerificationError():
+            return RejectedError(told(f"the server's certificate is not trusted: {error.verify_message}"))
+        case ssl.SSLError():
+            return RejectedError(told(f"no TLS connection: {error.reason}"))
+        case _:
+            return RetryableError(told(error.strerror or str(error)), effect_unknown=sent)
+
+
+def _by_code(
+    told: Callable[[str], str], answers: Sequence[tuple[int, str]]
+) -> RejectedError | RetryableError:
+    text = told("; ".join(f"{code} {words}" for code, words in answers))
     return RetryableError(text) if all(code < 500 for code, _ in answers) else RejectedError(text)
 
 
-def _words(text: bytes | str) -> str:
+def _words(text: bytes | str | None) -> str:
     return text.decode(errors="replace") if isinstance(text, bytes) else str(text)

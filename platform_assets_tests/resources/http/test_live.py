@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import threading
@@ -361,6 +362,43 @@ def test_no_secret_in_errors_logs_or_reprs(
             assert form not in text
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None or secret not in repr(caught.value.__context__)
+
+
+@pytest.mark.parametrize("blanks", [0, 290, 1990])
+def test_half_a_secret_is_not_shown_either(httpserver: HTTPServer, open_source: Open, blanks: int) -> None:
+    answers(httpserver, Response(f"{' ' * blanks}{SECRET} no", status=403))
+    with pytest.raises(AuthError) as caught:
+        open_source(SECRET).send(get(httpserver))
+    assert str(caught.value).endswith(": *** no")
+
+
+def test_a_long_refusal_is_not_quoted(httpserver: HTTPServer, open_source: Open) -> None:
+    answers(httpserver, Response("x" * (1024 * 1024 + 1), status=403))
+    with pytest.raises(AuthError, match=r"1048577 bytes, not quoted$"):
+        open_source().send(get(httpserver))
+
+
+def test_an_answer_does_not_repeat_the_secret(httpserver: HTTPServer, open_source: Open) -> None:
+    """As some APIs do in the link to the next page, which is asked for with the secret all the same."""
+    secret = "k/ey+0123456789abcdef"
+    link = httpserver.url_for("/v1/items") + "?key=k%2Fey%2B0123456789abcdef&page=2"
+    seen = answers(
+        httpserver,
+        Response(f'{{"next": "{link}", "key": "{secret}"}}', headers={"Link": f"<{link}>; rel=next"}),
+    )
+    source = open_source(secret, auth={"type": "query", "param": "key"})
+    answer = source.send(get(httpserver))
+    masked = link.replace("k%2Fey%2B0123456789abcdef", "***")
+    assert json.loads(answer.body) == {"next": masked, "key": "***"}
+    assert answer.headers["link"] == f"<{masked}>; rel=next"
+    source.send(HttpRequest("GET", masked))
+    assert (seen[1].args.getlist("key"), seen[1].args["page"]) == ([secret], "2")
+
+
+def test_what_is_too_short_to_be_known_stays_in_the_data(httpserver: HTTPServer, open_source: Open) -> None:
+    answers(httpserver, Response('{"name": "admin"}'))
+    source = open_source("admin", auth={"type": "basic", "username": "user"})
+    assert source.send(get(httpserver)).body == b'{"name": "admin"}'
 
 
 @pytest.mark.parametrize("secret", ["", " x", "x\n", "a\r\nX-Evil: 1", "pässword", "a\x00b"])

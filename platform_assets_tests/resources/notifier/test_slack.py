@@ -165,6 +165,14 @@ def test_nobody_listening(caplog: pytest.LogCaptureFixture) -> None:
     assert "hook-under-test" not in str(raised.getrepr(style="long")).replace(url, "")
 
 
+def test_a_refusal_that_repeats_the_address_is_not_shown_with_it(httpserver: HTTPServer) -> None:
+    url = httpserver.url_for(PATH)
+    httpserver.expect_request(PATH).respond_with_data(f"no {url}, {PATH}, hook-under-test here", status=404)
+    with pytest.raises(NotFoundError) as raised:
+        notifier(httpserver).send(note(httpserver))
+    assert str(raised.value) == "slack: HTTP 404: no ***, ***, *** here"
+
+
 def test_the_webhook_is_in_no_log_line(
     httpserver: HTTPServer, sent: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
 ) -> None:

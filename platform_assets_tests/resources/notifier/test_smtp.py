@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import ssl
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -194,6 +196,21 @@ def test_a_wrong_password_is_an_auth_error_that_does_not_show_it(serve: Any, cer
     with pytest.raises(AuthError, match="535") as raised:
         SmtpNotifier(SmtpNotifierSettings(ca_file=str(ca))).send(note(port, channel))
     assert PASSWORD not in str(raised.value)
+
+
+def test_a_refusal_that_repeats_the_password_is_not_shown_with_it(serve: Any, certificate: Any) -> None:
+    ca, context = certificate
+
+    def refuse(server: SMTP, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
+        pair = base64.b64encode(f"\0robot\0{PASSWORD}".encode()).decode()
+        said = f"535 5.7.8 not {PASSWORD} nor {pair}"
+        return AuthResult(success=False, handled=False, message=said)
+
+    port = serve(tls_context=context, authenticator=refuse)
+    channel = {"smtp_use_tls": True, "username": "robot", "password": Secret(PASSWORD)}
+    with pytest.raises(AuthError, match=r"535 5\.7\.8 not \*\*\* nor \*\*\*") as raised:
+        SmtpNotifier(SmtpNotifierSettings(ca_file=str(ca))).send(note(port, channel))
+    assert PASSWORD not in "".join(traceback.format_exception(raised.value))
 
 
 def test_an_untrusted_certificate_is_refused(mailbox: Mailbox, serve: Any, certificate: Any) -> None:
