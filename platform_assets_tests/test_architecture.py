@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from platform_assets.resources.bindings import ADAPTERS
+
 ROOT = Path(__file__).parent.parent / "platform_assets"
+CONTRACTS = Path(__file__).parent / "contracts"
 
 # Room → the rooms it may import from. ``engine`` imports nothing of ours but itself.
 MAY_IMPORT = {
@@ -102,3 +105,47 @@ def test_only_settings_reads_the_environment() -> None:
     ]
     readers = [name for name in readers if reads_environment(ROOT / name)]
     assert readers == ["settings.py"]
+
+
+# Port, as bindings call it → its protocols; its contract suite is ``contracts/test_<port>.py``.
+PROTOCOLS = {
+    "http": ("HttpSources", "HttpSource"),
+    "metric_sink": ("MetricSink",),
+    "notifier": ("Notifier",),
+    "object_store": ("ObjectStore",),
+    "query_sources": ("QuerySources", "QuerySource"),
+    "queue": ("MessageQueue",),
+    "secrets": ("SecretStore",),
+    "source_stores": ("SourceStores",),
+    "topic": ("Topic",),
+    "warehouse": ("Warehouse",),
+}
+
+
+def protocols(*files: str) -> dict[str, set[str]]:
+    """Protocol → its methods."""
+    classes = (
+        n for f in files for n in ast.parse((ROOT / f).read_text()).body if isinstance(n, ast.ClassDef)
+    )
+    return {
+        one.name: {node.name for node in one.body if isinstance(node, ast.FunctionDef)}
+        for one in classes
+        if "Protocol" in map(ast.unparse, one.bases)
+    }
+
+
+def test_every_port_has_adapters_and_a_contract() -> None:
+    assert set(PROTOCOLS) == set(ADAPTERS)
+    named = {name for names in PROTOCOLS.values() for name in names}
+    assert set(protocols("ports.py")) <= named
+
+
+@pytest.mark.parametrize("port", PROTOCOLS)
+def test_a_ports_contract_calls_every_method_and_names_every_adapter(port: str) -> None:
+    known = protocols("ports.py", "engine/ingestion/http.py", "engine/ingestion/query.py")
+    methods = set[str]().union(*(known[name] for name in PROTOCOLS[port]))
+    tree = ast.parse((CONTRACTS / f"test_{port}.py").read_text())
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    missing = methods - {call.attr for call in calls if isinstance(call, ast.Attribute)}
+    assert not missing, f"no test of contracts/test_{port}.py calls {sorted(missing)}"
+    assert f"ADAPTERS['{port}']" in ast.unparse(tree)

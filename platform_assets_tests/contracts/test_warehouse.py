@@ -46,7 +46,8 @@ from platform_assets.engine.schema.model import (
 from platform_assets.engine.sql.binding import bind_dml, bind_query
 from platform_assets.engine.sql.model import BoundSql
 from platform_assets.ports import SliceWrite, Warehouse
-from platform_assets_tests.contracts.warehouse_rigs import WarehouseRig
+from platform_assets.resources.bindings import ADAPTERS
+from platform_assets_tests.contracts.warehouse_rigs import WAREHOUSES, WarehouseRig
 
 TENANT = "acme1281"
 OTHER = "globex77"
@@ -144,6 +145,10 @@ NESTED = TableSchema(
         Field("labels", F.STRUCT, Mode.REPEATED, fields=(Field("key", F.STRING), Field("value", F.STRING))),
     )
 )
+
+
+def test_every_warehouse_is_here() -> None:
+    assert set(WAREHOUSES) == set(ADAPTERS["warehouse"])
 
 
 def test_a_table_is_created_once_as_declared(warehouse: Warehouse) -> None:
