@@ -146,9 +146,7 @@ class _Work:
         at = (*step.at, "ps_type")
         if name in PROCEDURES:
             return self._shipped(at, Shipped(PROCEDURES[name], f"in place of {name}"))
-        known = "is not one of service C's; keep it as a procedure of the platform (configs/procedures)"
-        reason = f"procedure {name or '(unnamed)'} {known}"
-        return self.old.refuse(at, reason, nearest(name, PROCEDURES))
+        return self.old.refuse(at, _NO_STEP.format(name or "(unnamed)"), nearest(name, PROCEDURES))
 
     def query(self, step: Keys, step_id: str, description: str) -> None:
         """A query on another project's tables. Billing exports have a pipeline of their own."""
@@ -348,3 +346,8 @@ _TRANSLATORS: Mapping[str, Callable[[_Work, Keys, str, str], None]] = {
     "rules": _Work.rules,
     "procedure": _Work.procedure,
 }
+_NO_STEP = (
+    "procedure {} is not one of service C's, and no pipeline runs a procedure: a step fills a slice, which is checked"
+    " before it is published and replaced when it runs again. Write what fills a table as a transform, and what changes"
+    " rows as a procedure (configs/procedures) that is run on purpose"
+)

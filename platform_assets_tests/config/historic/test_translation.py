@@ -337,6 +337,13 @@ def test_what_service_c_passed_over_in_silence_is_refused(
     assert any(reason in text for text in told(one.refused)), told(one.refused)
 
 
+def test_a_procedure_of_ones_own_is_refused_with_the_reason(tmp_path: Path) -> None:
+    saas, known = "saas_subscription/costs/saas_cost.yml", "sp_run_saas_subscription_costs_pipeline"
+    one = translated(tmp_path, changed(STEPS, saas, known, "sp_purge_old_rows"))[saas]
+    assert one.files == {}
+    assert any("sp_purge_old_rows" in t and "no pipeline runs a procedure" in t for t in told(one.refused))
+
+
 def test_a_step_that_is_not_enabled_is_left_out_and_named(tmp_path: Path) -> None:
     off = changed(STEPS, JIRA, "step_id: per_project\n", "step_id: per_project\n    enabled: false\n")
     one = translated(tmp_path, off)[JIRA]
