@@ -32,6 +32,7 @@ _SECRET_VALUES = (
     (re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\."), "a signed token"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/=_.-]{16,}"), "an Authorization header"),
 )
+_NO_URL = "is not a URL; write https://host/path"
 _SHORTEST_SECRET = 14  # no pattern above matches less
 _DYNAMIC = re.compile(r"\$\{[^}]*\}|\{\{.*?\}\}")
 _METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-data"})
@@ -80,14 +81,15 @@ def find_unsafe_urls(document: Document) -> Iterator[Problem]:
 
 
 def unsafe_url(text: str) -> str | None:
-    """Why a URL must not be called, or None."""
+    """Why a URL must not be called, or None. Never quotes it: it may come from the environment and be a secret itself,
+    as a webhook's is."""
     try:
         url = urlsplit(text)
         host, _ = (url.hostname or "").rstrip("."), url.port
-    except ValueError as error:
-        return f"{text!r} is not a URL: {error}"
+    except ValueError:
+        return _NO_URL
     if url.scheme not in ("http", "https") or not host or re.search(r"[\s\\]", text):
-        return f"{text!r} is not a URL; write https://host/path"
+        return _NO_URL
     if url.username is not None or url.password is not None:
         return "a URL must not hold a user name or password"
     return _unsafe_host(url, host)

@@ -184,6 +184,18 @@ def test_what_is_wrong_is_told_at_its_place(
     assert "hunter" not in str(problem) and SECRET not in str(problem)
 
 
+@pytest.mark.parametrize(
+    "url", ["https://hooks.example/hun ter", "https://[hunter", "https://hooks.example:hunter/x"]
+)
+def test_a_wrong_webhook_of_the_environment_is_not_shown(tmp_path: Path, url: str) -> None:
+    file = {"channels": [SLACK | {"webhook_url": "${HOOK}"}]}
+    (problem,) = problems(tmp_path, {ROOT: file}, environment={"HOOK": url})
+    assert (problem.field, problem.reason) == (
+        "channels[0].webhook_url",
+        "is not a URL; write https://host/path",
+    )
+
+
 def test_all_problems_of_all_files_at_once(tmp_path: Path) -> None:
     found = problems(
         tmp_path,
