@@ -12,6 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+import msgspec
+
 from platform_assets.engine.ingestion.http import HttpRequest as HttpRequest  # noqa: PLC0414
 from platform_assets.engine.ingestion.http import HttpResponse as HttpResponse  # noqa: PLC0414
 from platform_assets.engine.ingestion.http import HttpSource as HttpSource  # noqa: PLC0414
@@ -53,6 +55,26 @@ class WriteResult:
 
 
 @dataclass(frozen=True)
+class Upsert:
+    """Rows for ``target`` by ``keys``, each key once; columns are named as the table's. ``newest_by`` as in
+    ``SliceWrite``."""
+
+    target: TableSpec
+    rows: pa.Table
+    keys: tuple[str, ...]
+    newest_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Upserted:
+    """``changes``: what was changed of the table itself, in words."""
+
+    changes: tuple[str, ...]
+    rows_inserted: int
+    rows_updated: int
+
+
+@dataclass(frozen=True)
 class Estimate:
     """What a query would read: bytes (upper bound, by dry run) and its price where the deployment sets one."""
 
@@ -91,6 +113,10 @@ class Warehouse(Protocol):
 
     def publish(self, tenant: str, write: SliceWrite) -> WriteResult:
         """Move staged rows into the target in one transaction. Repeating it changes nothing."""
+
+    def upsert(self, tenant: str, upserts: Sequence[Upsert]) -> Sequence[Upserted]:
+        """Bring each table to its spec and merge rows that are in memory and need no audit into it: one transaction
+        for all of them on DuckDB, one for each on BigQuery. Repeating it changes nothing."""
 
     def drop(self, tenant: str, table: TableName) -> None:
         """Drop a table if it exists."""
@@ -160,14 +186,13 @@ class ObjectStore(Protocol):
 # --- Messages --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One delivery. ``receipt`` is good for this delivery only; ``id`` stays the same over redeliveries."""
 
     id: str
     body: bytes
     receipt: str
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = {}
     published_at: datetime | None = None
     ordering_key: str | None = None
     attempts: int = 1

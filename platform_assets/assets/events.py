@@ -6,6 +6,7 @@ queue. Types that nobody declared are ``events/undeclared`` together.
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
@@ -75,6 +76,8 @@ def router(
 ) -> Callable[[Message], Route]:
     """By tenant and day of publication. What is no event, or whose owner or type is unknown, is quarantined."""
 
+    partition_of = lru_cache(maxsize=1024)(lambda day, tenant: str(SliceKey(day, tenant)))
+
     def route(message: Message) -> Route:
         found = stored(message, id=message.attributes.get("event_id", ""))
         try:
@@ -91,7 +94,7 @@ def router(
         if envelope.event_type not in declared and settings.undeclared != "infer":
             return Quarantined(found, f"event type {envelope.event_type!r} is not declared in configs/events")
         day = arrival_day(message.published_at, datetime.now(UTC), first)
-        return Routed(str(SliceKey(day, tenant)), found)
+        return Routed(partition_of(day, tenant), found)
 
     return route
 

@@ -5,9 +5,10 @@ the run fails and every event waits. Only what a value itself is decides about i
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from itertools import groupby
+from itertools import groupby, zip_longest
 from typing import Any
 
 from platform_assets.assets.inbox.store import at_once
@@ -18,7 +19,7 @@ from platform_assets.engine.events.archive import (
     archive_objects,
     hour_of,
 )
-from platform_assets.engine.events.envelope import read_envelope
+from platform_assets.engine.events.envelope import event_type_of
 from platform_assets.engine.events.rows import (
     Origin,
     event_hours,
@@ -39,9 +40,9 @@ from platform_assets.engine.events.spec import (
     undeclared,
 )
 from platform_assets.engine.events.taking import Taken, take
-from platform_assets.engine.inbox.model import Dead, Done, Outcome, StoredMessage
-from platform_assets.engine.schema.model import Slice, TableSchema, TableSpec
-from platform_assets.ports import ObjectStore, SliceWrite, Warehouse
+from platform_assets.engine.inbox.model import DONE, Dead, Outcome, StoredMessage
+from platform_assets.engine.schema.model import TableSchema
+from platform_assets.ports import ObjectStore, Upsert, Upserted, Warehouse
 
 MOST_PARTITIONS = 1_000  # BigQuery takes 4,000 a statement; those of rows to be moved come on top
 
@@ -78,6 +79,19 @@ class TypeCounts:
     changes: list[SchemaChange] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Some events of one type, ready to be written. ``rows``: with the standard columns; ``origins``: their messages;
+    ``upserts``: the newest of each key."""
+
+    spec: EventSpec
+    messages: Sequence[StoredMessage]
+    taken: Taken
+    rows: Any
+    origins: Sequence[StoredMessage]
+    upserts: Sequence[Upsert]
+
+
 @dataclass
 class EventWriter:
     """The handler of one partition's messages. ``counts``: by event type, since it was made. ``replay``: whether
@@ -96,32 +110,46 @@ class EventWriter:
 
     def __call__(self, messages: Sequence[StoredMessage]) -> Mapping[str, Outcome]:
         outcomes: dict[str, Outcome] = {}
+        specs, waiting = list[EventSpec](), list[Iterator[list[StoredMessage]]]()
         for event_type, group in sorted(_by_type(messages).items()):
             spec = self.specs.get(event_type)
             if spec is None and self.settings.undeclared != "infer":
                 outcomes |= {m.id: Dead(f"event type {event_type!r} is not declared") for m in group}
                 continue
-            for part in _slices(group, self.settings.batch_rows):
-                outcomes |= self._write(spec or undeclared(event_type), part)
+            specs.append(spec or undeclared(event_type))
+            waiting.append(_slices(group, self.settings.batch_rows))
+        for slices in zip_longest(*waiting, fillvalue=()):
+            outcomes |= self._write([(spec, part) for spec, part in zip(specs, slices, strict=True) if part])
         return outcomes
 
-    def _write(self, spec: EventSpec, messages: Sequence[StoredMessage]) -> dict[str, Outcome]:
-        counts = self.counts.setdefault(spec.event_type, TypeCounts(str(table_name(spec))))
-        try:
-            stored = self.warehouse.describe(self.tenant, table_name(spec))
-            if stored is None and spec.contract.tables is not ContractMode.EVOLVE:
-                return self._without_table(spec, messages, counts)
-            return self._into_table(spec, messages, stored, counts)
-        except (DataError, RetryableError):
-            raise
-        except PlatformError as error:
-            # Missing rights, a full quota, a table that was declared otherwise: not these events' fault.
-            raise RetryableError(f"{table_name(spec)} of {self.tenant}: {error}") from error
+    def _write(self, slices: Sequence[tuple[EventSpec, Sequence[StoredMessage]]]) -> dict[str, Outcome]:
+        """One slice of each type: all tables in one go, then the archive. A table that is in the way of its own events
+        does not keep those of other types from theirs; the run fails all the same."""
+        outcomes, parts, failed = dict[str, Outcome](), list[_Part](), list[RetryableError]()
+        for spec, messages in slices:
+            try:
+                with _not_the_events_fault(f"{table_name(spec)} of {self.tenant}"):
+                    stored = self.warehouse.describe(self.tenant, table_name(spec))
+                    if stored is None and spec.contract.tables is not ContractMode.EVOLVE:
+                        outcomes |= self._without_table(spec, messages)
+                    else:
+                        parts.append(self._prepared(spec, messages, stored))
+            except RetryableError as error:
+                failed.append(error)
+        with _not_the_events_fault(f"tables of {self.tenant}"):
+            self._publish(parts)
+            for part in parts:
+                outcomes |= self._concluded(part)
+        if failed:
+            raise failed[0]
+        return outcomes
 
-    def _without_table(
-        self, spec: EventSpec, messages: Sequence[StoredMessage], counts: TypeCounts
-    ) -> dict[str, Outcome]:
+    def _counts(self, spec: EventSpec) -> TypeCounts:
+        return self.counts.setdefault(spec.event_type, TypeCounts(str(table_name(spec))))
+
+    def _without_table(self, spec: EventSpec, messages: Sequence[StoredMessage]) -> dict[str, Outcome]:
         reason = f"table {table_name(spec)} does not exist, and its contract creates none"
+        counts = self._counts(spec)
         counts.received += len(messages)
         counts.reasons.append(reason)
         if spec.contract.tables is ContractMode.FREEZE:
@@ -129,64 +157,51 @@ class EventWriter:
             return {m.id: Dead(reason) for m in messages}
         self._archive(spec, [_archived(m) for m in messages], counts)
         counts.discarded += len(messages)
-        return {m.id: Done() for m in messages}
+        return {m.id: DONE for m in messages}
 
-    def _into_table(
-        self,
-        spec: EventSpec,
-        messages: Sequence[StoredMessage],
-        stored: TableSchema | None,
-        counts: TypeCounts,
-    ) -> dict[str, Outcome]:
+    def _prepared(
+        self, spec: EventSpec, messages: Sequence[StoredMessage], stored: TableSchema | None
+    ) -> _Part:
         taken = take(table_columns(declared_columns(spec), stored), spec.contract, [m.body for m in messages])
         origins = [messages[index] for index in taken.indexes]
         published = [m.published_at or self.now() for m in origins]
         origin = Origin([m.id for m in origins], published, self.run_id, self.now())
         rows = with_standard_columns(spec, taken.rows, origin)
-        self._publish(spec, taken.columns, rows, messages, counts)
-        hours = zip(origins, event_hours(rows), strict=True)
-        discarded = [_archived(messages[index]) for index in taken.discarded]
-        archived = [ArchivedEvent(m.batch, m.id, hour, m.body) for m, hour in hours]
-        self._archive(spec, archived + discarded, counts)
-        _count(counts, taken, rows)
-        counts.received += len(messages)
-        refused = {messages[index].id: Dead(reason) for index, reason in taken.refused.items()}
-        return {m.id: refused.get(m.id, Done()) for m in messages}
-
-    # --- The table --------------------------------------------------------------------------------------------------
-
-    def _publish(
-        self,
-        spec: EventSpec,
-        columns: TableSchema,
-        rows: Any,
-        messages: Sequence[StoredMessage],
-        counts: TypeCounts,
-    ) -> None:
-        if rows.num_rows == 0:
-            return
-        target = table_spec(spec, columns)
-        batches = sorted({m.batch for m in messages})
-        named = batches[0] if len(batches) == 1 else f"{batches[0]} … {batches[-1]}"
-        changes = self.warehouse.ensure_table(self.tenant, target)
-        counts.changes += [SchemaChange(change, self.now(), named) for change in changes]
+        target, keys = table_spec(spec, taken.columns), merge_keys(spec)
         newest = newest_of_each_key(spec, rows)
-        for part in _few_partitions(newest):
-            self._merge(spec, target, part, counts)
-        counts.unchanged += rows.num_rows - newest.num_rows
+        upserts = [Upsert(target, some, keys, NEWEST_BY) for some in _few_partitions(newest)]
+        return _Part(spec, messages, taken, rows, origins, upserts)
 
-    def _merge(self, spec: EventSpec, target: TableSpec, rows: Any, counts: TypeCounts) -> None:
-        warehouse, token = self.warehouse, f"e{self.run_id.replace('-', '')[:12]}"
-        staging = warehouse.create_staging(self.tenant, target, token)
-        try:
-            warehouse.load(self.tenant, staging, rows.to_batches())
-            write = SliceWrite(target, staging, "merge", Slice(()), merge_keys(spec), NEWEST_BY)
-            done = warehouse.publish(self.tenant, write)
-        finally:
-            warehouse.drop(self.tenant, staging)
-        counts.inserted += done.rows_inserted
-        counts.updated += done.rows_updated
-        counts.unchanged += rows.num_rows - done.rows_inserted - done.rows_updated
+    def _concluded(self, part: _Part) -> dict[str, Outcome]:
+        """What stands in the table is archived too, and what the contract keeps out of it."""
+        counts, taken = self._counts(part.spec), part.taken
+        hours = zip(part.origins, event_hours(part.rows), strict=True)
+        discarded = [_archived(part.messages[index]) for index in taken.discarded]
+        archived = [ArchivedEvent(m.batch, m.id, hour, m.body) for m, hour in hours]
+        self._archive(part.spec, archived + discarded, counts)
+        _count(counts, taken, part.rows)
+        counts.received += len(part.messages)
+        outcomes: dict[str, Outcome] = dict.fromkeys((m.id for m in part.messages), DONE)
+        return outcomes | {part.messages[i].id: Dead(reason) for i, reason in taken.refused.items()}
+
+    # --- The tables -------------------------------------------------------------------------------------------------
+
+    def _publish(self, parts: Sequence[_Part]) -> None:
+        upserts = [upsert for part in parts for upsert in part.upserts]
+        done = iter(self.warehouse.upsert(self.tenant, upserts) if upserts else ())
+        for part in parts:
+            self._tell(part, [next(done) for _ in part.upserts])
+
+    def _tell(self, part: _Part, done: Sequence[Upserted]) -> None:
+        counts = self._counts(part.spec)
+        batches = sorted({m.batch for m in part.messages})
+        named = batches[0] if len(batches) == 1 else f"{batches[0]} … {batches[-1]}"
+        changes = [change for one in done for change in one.changes]
+        counts.changes += [SchemaChange(change, self.now(), named) for change in changes]
+        inserted, updated = (sum(one.rows_inserted for one in done), sum(one.rows_updated for one in done))
+        counts.inserted += inserted
+        counts.updated += updated
+        counts.unchanged += part.rows.num_rows - inserted - updated
 
     # --- The archive ------------------------------------------------------------------------------------------------
 
@@ -217,10 +232,21 @@ class EventWriter:
         return True
 
 
+@contextmanager
+def _not_the_events_fault(where: str) -> Iterator[None]:
+    """Missing rights, a full quota, a table that was declared otherwise: events wait for somebody to mend it."""
+    try:
+        yield
+    except (DataError, RetryableError):
+        raise
+    except PlatformError as error:
+        raise RetryableError(f"{where}: {error}") from error
+
+
 def _by_type(messages: Sequence[StoredMessage]) -> dict[str, list[StoredMessage]]:
     groups: dict[str, list[StoredMessage]] = {}
     for message in messages:
-        groups.setdefault(read_envelope(message.body, message.attributes).event_type, []).append(message)
+        groups.setdefault(event_type_of(message.body), []).append(message)
     return groups
 
 
@@ -253,7 +279,8 @@ def _few_partitions(rows: Any) -> Iterator[Any]:
 
     days: list[date] = sorted(pc.unique(rows.column("event_date")).to_pylist())
     if len(days) <= MOST_PARTITIONS:
-        yield rows
+        if days:
+            yield rows
         return
     for start in range(0, len(days), MOST_PARTITIONS):
         some = pa.array(days[start : start + MOST_PARTITIONS], pa.date32())

@@ -345,7 +345,7 @@ def test_a_table_that_events_may_not_create(make: Callable[..., EventLocation], 
     assert sum(map(len, location.archived().values())) == (mode == "discard_row")
 
 
-def test_a_declaration_that_the_table_cannot_follow_stops_the_run_and_loses_nothing(
+def test_a_declaration_that_the_table_cannot_follow_fails_the_run_and_loses_nothing(
     make: Callable[..., EventLocation],
 ) -> None:
     location = make()
@@ -353,10 +353,11 @@ def test_a_declaration_that_the_table_cannot_follow_stops_the_run_and_loses_noth
     location.take_all()
     raw = {"event_type": "order", "table": "orders", "fields": [{"name": "status", "type": "INTEGER"}]}
     wrong = make(events={"order": EventSpec.model_validate(raw)})
-    wrong.publish(ORDER | {"order_id": "waiting"})
+    wrong.publish(ORDER | {"order_id": "waiting"}, USER_ACTIVITY)
     (run,) = (wrong.run(r.partition_key, r.tags) for r in wrong.tick())
     assert not run.success
     assert wrong.dead() == {}
+    assert wrong.count("user_activity") == 1, "of another type"
     assert location.run(f"{today()}|{TENANT}").success
     assert location.count("orders") == 2
 
@@ -372,7 +373,7 @@ def test_a_warehouse_that_refuses_burns_no_attempts(
         raise RejectedError("no right to write")
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(location.adapter("warehouse")), "publish", refuse)
+        patch.setattr(type(location.adapter("warehouse")), "upsert", refuse)
         assert not location.run(request.partition_key, request.tags).success
     assert location.dead() == {}
     assert location.run(request.partition_key).success

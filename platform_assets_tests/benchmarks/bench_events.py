@@ -3,10 +3,12 @@
     python -m platform_assets_tests.benchmarks.bench_events [--events 100000] [--batches 2000 …] [--rounds 2]
 
 ``ours``: messages that wait in a queue in memory → inbox in a folder → schema check, merge by key into DuckDB, archive
-by type and hour; what the sensor and its runs do, without Dagster's own time. ``dlt``: the same JSON from a file,
-appended to DuckDB by Parquet (it neither removes duplicates nor writes an archive). ``beam``: the direct runner, JSON
-from a file → Parquet by type and text by type (no database, no duplicates removed). Each in a process of its own, all
-files in memory; seconds exclude imports. Beam lives in an environment of its own, made from a lock on first use.
+by type and hour; what the sensor and its runs do, without Dagster's own time, in turns in one process; ``ours apart``:
+the sensor's part in a process of its own, as in production, so that both go on at once. ``dlt``: the same JSON from a
+file, appended to DuckDB by Parquet (it neither removes duplicates nor writes an archive). ``beam``: the direct runner,
+JSON from a file → Parquet by type and text by type (no database, no duplicates removed). Each in a process of its own,
+all files in memory; seconds and processor time exclude imports. Beam lives in an environment of its own, made from a
+lock on first use.
 """
 
 from __future__ import annotations
@@ -21,10 +23,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from importlib import import_module
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -35,6 +35,7 @@ BEAM = HERE.parents[1] / ".venvs" / "beam"
 BEAM_LOCK = HERE / "requirements-beam.lock"
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 KINDS = ("inventory", "order", "user_activity")
+OURS = ("ours", "ours apart")
 GOALS = {"dlt": 5, "beam": 10}
 
 
@@ -50,92 +51,13 @@ def write_events(path: Path, count: int) -> None:
             file.write(generator.body(KINDS[number % 3], now) + b"\n")
 
 
-# --- Ours -----------------------------------------------------------------------------------------------------------
+def cpu_seconds() -> float:
+    """Seconds of processor time, those of processes that have ended included."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-class WaitingQueue:
-    """A queue that holds everything already: what comes after it is what is measured."""
-
-    def __init__(self, bodies: Iterator[bytes]) -> None:
-        self._bodies = bodies
-        self._leased: deque[str] = deque()
-        self._number = 0
-
-    def pull(self, max_messages: int, *, wait_seconds: float = 0.0) -> Sequence[Any]:
-        from platform_assets.ports import Message
-
-        found = []
-        now = datetime.now(UTC)
-        for body in self._bodies:
-            self._number += 1
-            found.append(Message(f"{self._number:020d}", body, str(self._number), {}, now))
-            if len(found) == min(max_messages, 1000):
-                break
-        return found
-
-    def extend(self, messages: Sequence[Any], seconds: int) -> None: ...
-
-    def ack(self, messages: Sequence[Any]) -> Sequence[Any]:
-        return ()
-
-    def nack(self, messages: Sequence[Any]) -> None: ...
-
-
-def ours(path: Path, folder: Path, batch: int) -> dict[str, Any]:
-    from platform_assets.assets.events import router
-    from platform_assets.assets.events_apply import EventWriter
-    from platform_assets.assets.inbox.apply import Application
-    from platform_assets.assets.inbox.store import Inbox
-    from platform_assets.assets.inbox.tick import run_tick
-    from platform_assets.engine.events.settings import EventSettings
-    from platform_assets.engine.inbox.spec import InboxSpec
-    from platform_assets.resources.object_store.local import LocalObjectStore, LocalObjectStoreSettings
-    from platform_assets.resources.warehouse.duckdb import DuckDBSettings, DuckDBWarehouse
-    from platform_assets_tests.assets.events_location import TENANT, shipped
-
-    for module in ("duckdb", "numpy", "pyarrow.compute", "pyarrow.json"):  # what is loaded where it is used
-        import_module(module)
-    store = LocalObjectStore(LocalObjectStoreSettings(root=str(folder / "objects")))
-    warehouse = DuckDBWarehouse(DuckDBSettings(folder=folder / "warehouse"))
-    specs, settings = shipped(), EventSettings(tenant=TENANT)
-    spec = InboxSpec(batch_messages=batch, tick_seconds=5)
-    first = datetime.now(UTC).date() - timedelta(days=30)
-    route = router(frozenset(specs), settings, frozenset({TENANT}), first)
-    inbox, spent = Inbox(store, "events"), {"tick": 0.0, "run": 0.0}
-    peaks = []
-
-    def now() -> datetime:
-        return datetime.now(UTC)
-
-    with path.open("rb") as file:
-        queue = WaitingQueue(line.rstrip(b"\n") for line in file)
-        began = time.perf_counter()
-        while True:
-            start = time.perf_counter()
-            tick = run_tick(inbox, queue, route, spec, now=now)
-            spent["tick"] += time.perf_counter() - start
-            if not tick.offers:
-                break
-            start = time.perf_counter()
-            for offer in tick.offers:
-                writer = EventWriter(warehouse, store, TENANT, specs, settings, "bench", now)
-                Application(inbox, writer, spec, "bench", now).apply(offer.partition)
-            spent["run"] += time.perf_counter() - start
-            peaks.append(_peak_mb())
-        seconds = time.perf_counter() - began
-    rows = sum(_rows(warehouse, TENANT, table) for table in ("orders", "inventory", "user_activity"))
-    warehouse.close()
-    return {"seconds": seconds, "rows": rows, "peak_mb": _peak_mb(), "spent": spent, "peaks": peaks}
-
-
-def _rows(warehouse: Any, tenant: str, table: str) -> int:
-    from platform_assets.engine.sql.binding import bind_query
-
-    sql = f"SELECT COUNT(*) AS n FROM raw_events.{table} WHERE event_date > '2000-01-01'"
-    return int(warehouse.query(tenant, bind_query(sql, tenant)).to_pylist()[0]["n"])
-
-
-def _peak_mb() -> int:
+def peak_mb() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
@@ -164,12 +86,13 @@ def with_dlt(path: Path, folder: Path, batch: int) -> dict[str, Any]:
         dataset_name="events",
         pipelines_dir=str(folder / "pipelines"),
     )
-    began = time.perf_counter()
+    began, used = time.perf_counter(), cpu_seconds()
     pipeline.run(events, loader_file_format="parquet")
-    seconds = time.perf_counter() - began
+    seconds, cpu = time.perf_counter() - began, cpu_seconds() - used
     with pipeline.sql_client() as client:
         counts = [client.execute_sql(f'SELECT count(*) FROM "{kind}"') for kind in KINDS]
-    return {"seconds": seconds, "rows": sum(rows[0][0] for rows in counts), "peak_mb": _peak_mb()}
+    found = sum(rows[0][0] for rows in counts)
+    return {"seconds": seconds, "cpu": cpu, "rows": found, "peak_mb": peak_mb()}
 
 
 # --- Beam -----------------------------------------------------------------------------------------------------------
@@ -234,8 +157,10 @@ def planning_ms() -> dict[str, float]:
     return {"plan_1000_columns_ms": round(median(taken), 1)}
 
 
-def compare(path: Path, count: int, batches: Sequence[int], rounds: int) -> None:
-    sides = [("ours", batch) for batch in batches] + [("dlt", 1000), ("beam", 0)]
+def compare(path: Path, count: int, batches: Sequence[int], rounds: int, chosen: Sequence[str]) -> None:
+    useful = [batch for batch in batches if batch <= count] or batches[:1]
+    sides = [(side, batch) for side in OURS for batch in useful if side in chosen]
+    sides += [(side, 1000) for side in GOALS if side in chosen]
     found: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for _ in range(rounds):
         for side, batch in sides:
@@ -243,14 +168,20 @@ def compare(path: Path, count: int, batches: Sequence[int], rounds: int) -> None
     best = {key: min(results, key=lambda r: r["seconds"]) for key, results in found.items()}
     for key, result in best.items():
         assert result["rows"] == count, (key, result)
-        name = f"{key[0]}, batches of {key[1]}" if key[0] == "ours" else key[0]
+        name = f"{key[0]}, batches of {key[1]}" if key[0] in OURS else key[0]
         split = " ".join(f"{k} {v:.2f} s" for k, v in result.get("spent", {}).items())
-        rate, peak = count / result["seconds"], result["peak_mb"]
-        print(f"{count:>9} events  {name:<26}{rate:>10.0f}/s  peak {peak:>5} MB  {split}")
-    fastest = min(result["seconds"] for (side, _), result in best.items() if side == "ours")
-    for side, goal in GOALS.items():
-        ratio = next(r["seconds"] for (name, _), r in best.items() if name == side) / fastest
-        print(f"{count:>9} events  ours over {side}: {ratio:.1f}× (goal ≥ {goal}×)", flush=True)
+        rate, cpu, peak = count / result["seconds"], result["cpu"], result["peak_mb"]
+        print(f"{count:>9} events  {name:<26}{rate:>10.0f}/s  CPU {cpu:>7.2f} s  peak {peak:>5} MB  {split}")
+        if peaks := result.get("peaks"):
+            print(f"{'':>17}peak after each run, MB: {' '.join(map(str, peaks[:: max(1, len(peaks) // 8)]))}")
+    ours = min((r for (side, _), r in best.items() if side in OURS), key=lambda r: r["seconds"])
+    for side, goal in ((side, goal) for side, goal in GOALS.items() if side in chosen):
+        other = next(r for (name, _), r in best.items() if name == side)
+        time_, cpu = other["seconds"] / ours["seconds"], other["cpu"] / ours["cpu"]
+        print(
+            f"{count:>9} events  ours over {side}: {time_:.1f}× in time, {cpu:.1f}× in CPU (goal ≥ {goal}×)"
+        )
+    sys.stdout.flush()
 
 
 def main() -> None:
@@ -260,20 +191,27 @@ def main() -> None:
     parser.add_argument("--events", type=int, action="append")
     parser.add_argument("--batches", type=int, nargs="+", default=[2_000, 10_000, 50_000])
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--side", choices=["ours", "dlt"])
+    parser.add_argument("--sides", nargs="+", default=[*OURS, *GOALS], choices=[*OURS, *GOALS])
+    parser.add_argument("--side", choices=[*OURS, "dlt"], help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path)
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     if options.side:
-        side = ours if options.side == "ours" else with_dlt
-        print(json.dumps(side(options.file, options.folder, options.batches[0])))
+        path, folder, batch = options.file, options.folder, options.batches[0]
+        if options.side == "dlt":
+            found = with_dlt(path, folder, batch)
+        else:
+            from platform_assets_tests.benchmarks.events_platform_side import ours
+
+            found = ours(path, folder, batch, apart=options.side == "ours apart")
+        print(json.dumps(found))
         return
     print(f"planning: {planning_ms()['plan_1000_columns_ms']} ms for a table of 1,000 columns (goal < 50 ms)")
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         for count in options.events or [1_000, 100_000]:
             path = Path(folder) / f"{count}.jsonl"
             write_events(path, count)
-            compare(path, count, options.batches, options.rounds)
+            compare(path, count, options.batches, options.rounds, options.sides)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ from platform_assets.engine.schema.model import (
 )
 from platform_assets.engine.sql.binding import bind_dml, bind_query
 from platform_assets.engine.sql.model import BoundSql
-from platform_assets.ports import SliceWrite, Warehouse
+from platform_assets.ports import SliceWrite, Upsert, Warehouse
 from platform_assets.resources.bindings import ADAPTERS
 from platform_assets_tests.contracts.warehouse_rigs import WAREHOUSES, WarehouseRig
 
@@ -569,6 +569,27 @@ def test_a_merge_by_the_newest_leaves_what_is_as_new(warehouse: Warehouse) -> No
         assert (done.rows_inserted, done.rows_updated) == (0, updated)
         found = select(warehouse, "SELECT id, amount, run_date FROM raw_openai.costs ORDER BY id")
         assert [(r["id"], r["amount"], r["run_date"]) for r in found] == expected
+
+
+def test_an_upsert_brings_the_table_to_its_spec_and_merges_what_is_newer(warehouse: Warehouse) -> None:
+    def given(*rows: Row, spec: TableSpec = SPEC) -> Upsert:
+        return Upsert(spec, pa.Table.from_batches([batch(rows, spec.schema)]), ("id",), ("amount",))
+
+    other = replace(SPEC, name=TableName("raw_openai", "others"))
+    first = warehouse.upsert(TENANT, [given(row(1), row(2)), given(row(1), spec=other)])
+    assert [(one.rows_inserted, one.rows_updated) for one in first] == [(2, 0), (1, 0)]
+    assert all(one.changes for one in first)
+    later = given(row(1, amount="1000"), row(2, amount="0.5"), row(3))
+    for expected in ((1, 1), (0, 0)):
+        (again,) = warehouse.upsert(TENANT, [later])
+        assert (again.changes, (again.rows_inserted, again.rows_updated)) == ((), expected)
+    found = select(warehouse, "SELECT amount FROM raw_openai.costs ORDER BY id")
+    assert [one["amount"] for one in found] == [D("1000"), D("1.5"), D("1.5")]
+    with pytest.raises(DataError, match="more than once"):
+        warehouse.upsert(TENANT, [given(row(7), row(7, amount="8"))])
+    with pytest.raises(DataError, match="id"):
+        warehouse.upsert(TENANT, [given(row(8) | {"id": None})])
+    assert ids(warehouse) == ["line-1", "line-2", "line-3"]
 
 
 def test_append_inserts_each_key_once(warehouse: Warehouse) -> None:

@@ -7,6 +7,7 @@ letters is written from the state, the same as it would have been.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -17,10 +18,19 @@ from platform_assets.assets.inbox.store import Inbox, Pause, at_once
 from platform_assets.engine.errors import ConflictError, DataError, RetryableError
 from platform_assets.engine.inbox.model import Dead, Held, Outcome, Part, Retry, StoredMessage, distinct
 from platform_assets.engine.inbox.spec import InboxSpec
-from platform_assets.engine.inbox.state import PartitionState, conclude, due, letters, next_due, settled
+from platform_assets.engine.inbox.state import (
+    UNSAID,
+    PartitionState,
+    conclude,
+    due,
+    letters,
+    next_due,
+    settled,
+)
 
 LOGGER = logging.getLogger(__name__)
 STATE_TRIES = 5  # each lost try is another run's progress
+MOST_UNKNOWN = 100  # a culprit among 100,000 stands alone after 17 tries, and between two there are good ones
 
 # Takes messages in consumer order and makes their effects, idempotent by message id; says what became of each, by id.
 # RetryableError means that nothing can be done just now: the run fails and no message's attempts are counted.
@@ -32,7 +42,8 @@ Clock: TypeAlias = Callable[[], datetime]
 @dataclass(frozen=True)
 class Applied:
     """Counts of one application: deliveries read, messages handled, and what became of those. ``held``: not tried,
-    since they stand behind a waiting one. ``busy``: another run holds the partition, and sees these messages too."""
+    since they stand behind a waiting one. ``busy``: another run holds the partition, and sees these messages too.
+    ``trouble``: why the handler was not asked for all that are held."""
 
     received: int = 0
     handled: int = 0
@@ -42,11 +53,12 @@ class Applied:
     dead: int = 0
     parts_settled: int = 0
     busy: bool = False
+    trouble: str = ""
 
     def __add__(self, other: "Applied") -> "Applied":
-        names = [f.name for f in fields(self) if f.name != "busy"]
+        names = [f.name for f in fields(self) if f.type is int]
         sums = {name: getattr(self, name) + getattr(other, name) for name in names}
-        return Applied(**sums, busy=self.busy or other.busy)
+        return Applied(**sums, busy=self.busy or other.busy, trouble=self.trouble or other.trouble)
 
 
 def no_step(name: str) -> None:
@@ -90,6 +102,9 @@ class Application:
         for chunk in _chunks(sorted({*pending, *earlier}), self.spec.apply_bytes):
             applied, unsettled, until = self._chunk(partition, chunk, frozenset(pending))
             total += applied
+            if applied.trouble:  # the run fails, so that the next one waits; what it has come to stays
+                self.inbox.pause(partition, None)
+                raise RetryableError(f"{self.inbox.source} {partition}: {applied.trouble}")
             left |= {part.batch for part in unsettled}
             pauses += [until] if unsettled else []
         self._pause(partition, frozenset(left), pauses)
@@ -123,13 +138,15 @@ class Application:
             state, etag = self.inbox.state(partition)
             handled = self._due(messages, state)
             self.step("before effects")
-            outcomes = outcomes_of(self.handler, handled, ordered=self.ordered) if handled else {}
+            outcomes, trouble = (
+                outcomes_of(self.handler, handled, ordered=self.ordered) if handled else ({}, "")
+            )
             self.step("after effects")
             after = conclude(state, handled, outcomes, self.spec, self.now())
             try:
                 if after != state:
                     self.inbox.save_state(partition, after, etag)
-                return after, _count(handled, outcomes, after)
+                return after, _count(handled, outcomes, after, trouble)
             except ConflictError:
                 continue
             except RetryableError as error:
@@ -163,39 +180,69 @@ def _chunks(parts: Sequence[Part], most_bytes: int) -> Iterator[list[Part]]:
 
 
 def _count(
-    handled: Sequence[StoredMessage], outcomes: Mapping[str, Outcome], after: PartitionState
+    handled: Sequence[StoredMessage], outcomes: Mapping[str, Outcome], after: PartitionState, trouble: str
 ) -> Applied:
-    held = sum(isinstance(outcomes.get(message.id), Held) for message in handled)
-    dead = sum(message.key in after.dead for message in handled)
-    said = [outcomes.get(m.id) for m in handled if m.key not in after.dead]
-    waiting = sum(outcome is None or isinstance(outcome, Retry) for outcome in said)
+    dead = sum(message.key in after.dead for message in handled) if after.dead else 0
+    left = (m for m in handled if m.key not in after.dead) if dead else handled
+    kinds = Counter(type(outcomes.get(m.id, UNSAID)) for m in left)
+    held, waiting = kinds[Held], kinds[Retry]
     done = len(handled) - held - dead - waiting
-    return Applied(handled=len(handled), done=done, waiting=waiting, held=held, dead=dead)
+    return Applied(handled=len(handled), done=done, waiting=waiting, held=held, dead=dead, trouble=trouble)
 
 
 def outcomes_of(
     handler: Handler, messages: Sequence[StoredMessage], *, ordered: bool = False
-) -> dict[str, Outcome]:
-    """Outcomes of all messages, whatever one of them does to the handler.
+) -> tuple[dict[str, Outcome], str]:
+    """Outcomes of all messages, whatever one of them does to the handler; and why some were not tried, if so.
 
     A handler that raises on a batch is given its halves, and so on, until the message that it cannot take stands alone;
     effects being idempotent, handling the others again changes nothing. RetryableError is not the messages' fault and
     is passed on. ``ordered``: what follows a message that must wait, in its ordering key, is held.
+
+    Only DataError is surely a message's own fault. After ``MOST_UNKNOWN`` other errors, none of the tries between them
+    having succeeded, the rest is held for later.
     """
-    try:
-        return dict(handler(messages))
-    except RetryableError:
-        raise
-    except Exception as error:
+    halving = _Halving(handler, ordered)
+    return halving.outcomes(messages), halving.trouble
+
+
+@dataclass
+class _Halving:
+    """``unknown``: errors that were no DataError since the last success; ``trouble``: they were too many, and what
+    the last one was."""
+
+    handler: Handler
+    ordered: bool
+    unknown: int = 0
+    trouble: str = ""
+
+    def outcomes(self, messages: Sequence[StoredMessage]) -> dict[str, Outcome]:
+        if self.trouble:
+            return {message.id: Held() for message in messages}
+        try:
+            found = dict(self.handler(messages))
+        except RetryableError:
+            raise
+        except Exception as error:
+            self.unknown += not isinstance(error, DataError)
+            if self.unknown == MOST_UNKNOWN:
+                self.trouble = (
+                    f"handling failed {MOST_UNKNOWN} times, last with {type(error).__name__}: {error}"
+                )
+            return self._halves(messages, error)
+        self.unknown = 0
+        return found
+
+    def _halves(self, messages: Sequence[StoredMessage], error: Exception) -> dict[str, Outcome]:
         if len(messages) == 1:
             return {messages[0].id: _verdict(error)}
         LOGGER.warning("handling %d messages failed (%s); trying halves", len(messages), type(error).__name__)
         middle = len(messages) // 2
-        first = outcomes_of(handler, messages[:middle], ordered=ordered)
+        first = self.outcomes(messages[:middle])
         rest = messages[middle:]
-        stopped = _stopped(messages[:middle], first) if ordered else set()
+        stopped = _stopped(messages[:middle], first) if self.ordered else set()
         free = [message for message in rest if message.ordering_key not in stopped]
-        second = outcomes_of(handler, free, ordered=ordered) if free else {}
+        second = self.outcomes(free) if free else {}
         return first | second | {m.id: Held() for m in rest if m.ordering_key in stopped}
 
 

@@ -3,10 +3,12 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from platform_assets.assets.inbox.apply import Clock, Step, no_step
 from platform_assets.assets.inbox.store import Inbox

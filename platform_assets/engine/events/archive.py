@@ -20,8 +20,7 @@ _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True)
-class ArchivedEvent:
+class ArchivedEvent(msgspec.Struct, frozen=True, gc=False):
     """``hour``: in which it happened, in hours since 1970 (UTC); where that is not known, in which it was published."""
 
     batch: str
@@ -60,20 +59,35 @@ def _object(folder: str, hours: int, events: Sequence[ArchivedEvent], now: datet
     digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
     added: dict[str, Any] = {"event_date": hour[:10].replace("/", "-"), "processed_timestamp": _moment(now)}
     ending = b"," + _encode(added)[1:-1] + b',"message_id":'
-    lines = [_line(event, added, ending) for event in events]
+    body = _lines(events, added, ending)
     key = f"{folder}/{hour}/{event_type}_{events[0].batch or 'single'}_{digest}.jsonl"
-    return ArchiveObject(key, b"".join(lines), len(events))
+    return ArchiveObject(key, body, len(events))
 
 
 def _moment(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _line(event: ArchivedEvent, added: dict[str, Any], ending: bytes) -> bytes:
-    """Appended as bytes, so that every digit stays as it was; where the sender has said these things himself, his
+def _lines(events: Sequence[ArchivedEvent], added: dict[str, Any], ending: bytes) -> bytes:
+    """Appended as bytes, so that every digit stays as it was; where a sender has said these things himself, his
     values give way."""
-    body = event.body
-    if b"event_date" in body or b"processed_timestamp" in body or b"message_id" in body or b"\n" in body:
-        said: dict[str, Any] = _decode(body)
-        return _encode(said | added | {"message_id": event.message_id}).replace(b"\n", b" ") + b"\n"
-    return body.strip()[:-1] + ending + _encode(event.message_id) + b"}\n"
+    if _is_to_be_read(
+        b" ".join([event.body for event in events])
+    ):  # one look at all of them, nearly always in vain
+        return b"".join([_line(event, added, ending) for event in events])
+    return b"".join([part for event in events for part in _appended(event, ending)])
+
+
+def _line(event: ArchivedEvent, added: dict[str, Any], ending: bytes) -> bytes:
+    if not _is_to_be_read(event.body):
+        return b"".join(_appended(event, ending))
+    said: dict[str, Any] = _decode(event.body)
+    return _encode(said | added | {"message_id": event.message_id}).replace(b"\n", b" ") + b"\n"
+
+
+def _is_to_be_read(body: bytes) -> bool:
+    return any(text in body for text in (b"event_date", b"processed_timestamp", b"message_id", b"\n"))
+
+
+def _appended(event: ArchivedEvent, ending: bytes) -> tuple[bytes, ...]:
+    return event.body.strip()[:-1], ending, _encode(event.message_id), b"}\n"

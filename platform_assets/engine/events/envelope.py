@@ -7,7 +7,6 @@ day, so an event that is years late, or ahead of our clock, is taken like any ot
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
@@ -19,30 +18,29 @@ from platform_assets.engine.events.spec import EVENT_TYPE_PATTERN
 from platform_assets.engine.events.values import UNREADABLE
 
 
-class _Head(msgspec.Struct):
+class Envelope(msgspec.Struct, gc=False):
+    """``tenant``: None where the event names none."""
+
     event_type: str
     tenant: Any = None
 
 
-_decoder = msgspec.json.Decoder(_Head)
-
-
-@dataclass(frozen=True)
-class Envelope:
-    event_type: str
-    tenant: str | None
+_decode = msgspec.json.Decoder(Envelope).decode
 
 
 def read_envelope(body: bytes, attributes: Mapping[str, str]) -> Envelope:
     """The attribute ``tenant`` comes before the field ``tenant``. DataError says why a body is no event."""
     try:
-        head = _decoder.decode(body)
+        found = _decode(body)
     except UNREADABLE as error:
         raise DataError(f"not a JSON object with an event_type: {error}") from None
-    if not _is_name(head.event_type):
-        raise DataError(f"event_type {head.event_type[:100]!r} is not a name in a-z 0-9 _")
-    said = attributes.get("tenant") or (head.tenant if isinstance(head.tenant, str) else None)
-    return Envelope(head.event_type, said)
+    if not _is_name(found.event_type):
+        raise DataError(f"event_type {found.event_type[:100]!r} is not a name in a-z 0-9 _")
+    if said := attributes.get("tenant"):
+        found.tenant = said
+    elif not isinstance(found.tenant, str):
+        found.tenant = None
+    return found
 
 
 @lru_cache(maxsize=1024)
@@ -50,7 +48,13 @@ def _is_name(event_type: str) -> bool:
     return EVENT_TYPE_PATTERN.fullmatch(event_type) is not None
 
 
+def event_type_of(body: bytes) -> str:
+    """The event type of what ``read_envelope`` has found to be an event."""
+    return _decode(body).event_type
+
+
 def arrival_day(published_at: datetime | None, now: datetime, first: date) -> date:
     """The UTC day of publication, within the days that have a partition: ``first`` to today."""
-    published = (published_at or now).astimezone(UTC).date()
-    return max(first, min(published, now.astimezone(UTC).date()))
+    today = now.astimezone(UTC).date()
+    day = published_at.astimezone(UTC).date() if published_at else today
+    return first if day < first else today if day > today else day

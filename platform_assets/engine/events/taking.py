@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from platform_assets.engine.events.fitting import Fitted, fit
 from platform_assets.engine.events.spec import Contract, ContractMode
-from platform_assets.engine.events.typed import read_columns, sort_out
+from platform_assets.engine.events.typed import Block, read_columns, sort_out
 from platform_assets.engine.schema.arrow import arrow_schema
 from platform_assets.engine.schema.model import TableSchema
 
@@ -40,11 +40,11 @@ def take(columns: TableSchema, contract: Contract, bodies: Sequence[bytes]) -> T
     """Events (JSON objects) as rows of ``columns`` (without the standard ones), which may grow."""
     ignore = contract.columns is ContractMode.DISCARD_VALUE
     waiting, size = dict(enumerate(bodies)), FIRST_LOOK
-    fitting: dict[int, bytes] = {}
+    fitting: list[Block] = []
     found = Fitted(columns)
     while waiting:
         known = sort_out(found.columns, waiting, ignore_unknown=ignore, nulls=frozenset(found.nulls))
-        fitting |= known.fitting
+        fitting += known.fitting
         look, rest = known.others[:size], known.others[size:]
         _add(found, fit(found.columns, contract, {index: bodies[index] for index in look}))
         waiting, size = {index: waiting[index] for index in rest}, size * _NEXT_LOOK

@@ -8,11 +8,11 @@ as columns. Everything else is ``fitting``'s.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
-from io import BytesIO
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -37,15 +37,25 @@ _TYPES: Mapping[FieldType, Any] = {
     FieldType.TIME: Annotated[time, msgspec.Meta(tz=False)],
     FieldType.TIMESTAMP: datetime,
 }
-_encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
+_AT_ONCE = 250  # so that a block's objects stay in the processor's cache
+_READ_BYTES = 1 << 23  # smaller blocks cost Arrow more than its threads save
 
 
 @dataclass(frozen=True)
-class Sorted:
-    """``fitting``: index and canonical JSON of the events that fit as they are; ``others`` need a closer look."""
+class Block:
+    """Some events' indexes and their canonical JSON, a line each."""
 
-    fitting: Mapping[int, bytes]
-    others: Sequence[int]
+    indexes: Sequence[int]
+    lines: bytes
+
+
+@dataclass
+class Sorted:
+    """``fitting``: the events that fit as they are; ``others`` need a closer look."""
+
+    fitting: list[Block] = field(default_factory=list)
+    others: list[int] = field(default_factory=list)
 
 
 def sort_out(
@@ -57,20 +67,38 @@ def sort_out(
 ) -> Sorted:
     """Which events fit ``columns`` (without the standard ones). ``nulls``: further fields that may be null."""
     model = _model(columns, ignore_unknown, nulls)
+    found, rest = Sorted(), iter(bodies.items())
     if model is None:
-        return Sorted({}, list(bodies))
-    decode = msgspec.json.Decoder(model).decode
-    fitting: dict[int, bytes] = {}
-    others: list[int] = []
+        return Sorted(others=list(bodies))
+    decoder = msgspec.json.Decoder(model)
+    while some := dict(islice(rest, _AT_ONCE)):
+        _sort_out(decoder, some, found)
+    return found
+
+
+def _sort_out(decoder: msgspec.json.Decoder[Any], bodies: Mapping[int, bytes], found: Sorted) -> None:
+    """All at once, where none of them keeps the others from it."""
+    together = b"\n".join(bodies.values())
+    if together.count(b"\n") == len(bodies) - 1:
+        try:
+            events = decoder.decode_lines(together)
+        except UNREADABLE:
+            pass
+        else:
+            if len(events) == len(bodies):
+                found.fitting.append(Block(list(bodies), _encode_lines(events)))
+                return
+    fitting: dict[int, Any] = {}
     for index, body in bodies.items():
         try:
-            fitting[index] = _encode(decode(body))
+            fitting[index] = decoder.decode(body)
         except UNREADABLE:
-            others.append(index)
-    return Sorted(fitting, others)
+            found.others.append(index)
+    if fitting:
+        found.fitting.append(Block(list(fitting), _encode_lines(fitting.values())))
 
 
-def read_columns(columns: TableSchema, fitting: Mapping[int, bytes]) -> tuple[pa.Table, list[int], list[int]]:
+def read_columns(columns: TableSchema, fitting: Sequence[Block]) -> tuple[pa.Table, list[int], list[int]]:
     """(rows, their indexes, indexes of what Arrow refuses) of events that ``sort_out`` found fitting."""
     import pyarrow as pa
 
@@ -78,25 +106,37 @@ def read_columns(columns: TableSchema, fitting: Mapping[int, bytes]) -> tuple[pa
     tables, kept, refused = [schema.empty_table()], list[int](), list[int]()
     waiting = [list(fitting)] if fitting else []
     while waiting:
-        indexes = waiting.pop()
+        blocks = waiting.pop()
         try:
-            tables.append(_table(b"\n".join([fitting[index] for index in indexes]), schema))
-            kept += indexes
+            tables.append(_table(b"".join([block.lines for block in blocks]), schema))
+            kept += [index for block in blocks for index in block.indexes]
         except pa.ArrowInvalid:  # a decimal with too many digits: halves, until the culprit is alone
-            if len(indexes) == 1:
-                refused += indexes
-            else:
-                middle = len(indexes) // 2
-                waiting += [indexes[middle:], indexes[:middle]]
+            halves = _halves(blocks)
+            refused += [] if halves else blocks[0].indexes
+            waiting += halves
     return pa.concat_tables(tables), kept, refused
 
 
+def _halves(blocks: Sequence[Block]) -> list[list[Block]]:
+    """The second half, then the first; nothing where there is one event only."""
+    if len(blocks) == 1:
+        (block,) = blocks
+        if len(block.indexes) == 1:
+            return []
+        lines = block.lines.splitlines(keepends=True)
+        blocks = [Block([index], line) for index, line in zip(block.indexes, lines, strict=True)]
+    middle = len(blocks) // 2
+    return [list(blocks[middle:]), list(blocks[:middle])]
+
+
 def _table(lines: bytes, schema: pa.Schema) -> pa.Table:
+    import pyarrow as pa
     from pyarrow import json
 
     parse = json.ParseOptions(explicit_schema=_readable(schema), unexpected_field_behavior="ignore")
-    block = json.ReadOptions(block_size=max(1 << 20, min(len(lines), 1 << 23)))
-    read = json.read_json(BytesIO(lines), read_options=block, parse_options=parse)
+    longest = len(lines) if lines.count(b"\n") == 1 else 0
+    block = json.ReadOptions(block_size=max(_READ_BYTES, longest))
+    read = json.read_json(pa.BufferReader(lines), read_options=block, parse_options=parse)
     return read.select(schema.names).cast(schema)
 
 

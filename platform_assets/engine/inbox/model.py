@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import TypeAlias
 from urllib.parse import quote, unquote
 
@@ -18,21 +19,23 @@ import msgspec
 
 from platform_assets.engine.errors import DataError
 
+# What there is one of per message is a msgspec struct: made five times as fast as a frozen dataclass, and nothing
+# that the garbage collector has to walk through again and again.
 
-@dataclass(frozen=True)
-class StoredMessage:
+
+class StoredMessage(msgspec.Struct, frozen=True, gc=False):
     """One message as it was received. ``id`` is the idempotency key of its effect; ``order`` sorts messages of one
     partition where the consumer needs an order. ``delivery`` tells a replayed dead letter from its first life.
     ``batch``: the stored batch it was read from; a message stays in the batch it first came with."""
 
     id: str
     body: bytes
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = {}
     published_at: datetime | None = None
     ordering_key: str | None = None
     order: str = ""
     delivery: str = ""
-    batch: str = field(default="", compare=False)
+    batch: str = ""
 
     @property
     def key(self) -> str:
@@ -40,16 +43,14 @@ class StoredMessage:
         return f"{self.id}~{self.delivery}" if self.delivery else self.id
 
 
-@dataclass(frozen=True)
-class Routed:
+class Routed(msgspec.Struct, frozen=True, gc=False):
     """A message that belongs to a partition (a Dagster partition key)."""
 
     partition: str
     message: StoredMessage
 
 
-@dataclass(frozen=True)
-class Quarantined:
+class Quarantined(msgspec.Struct, frozen=True, gc=False):
     """A message that no run can take: undecodable, unknown tenant, a day without partition."""
 
     message: StoredMessage
@@ -94,7 +95,7 @@ class Batch:
 # --- Batches as bytes ---------------------------------------------------------------------------------------------
 
 
-class _Line(msgspec.Struct, omit_defaults=True):
+class _Line(msgspec.Struct, omit_defaults=True, gc=False):
     """One stored line. ``text`` where the body is UTF-8, so that people can read and grep it; else ``base64``."""
 
     id: str
@@ -107,29 +108,32 @@ class _Line(msgspec.Struct, omit_defaults=True):
     delivery: str = ""
 
 
+# So few at once that the lines' objects stay in the processor's cache.
+_AT_ONCE, _BLOCK_BYTES = 1_000, 1 << 19
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Line)
 
 
 def encode_batch(batch_id: str, routed: Iterable[Routed]) -> Batch:
     """Messages by partition, partitions by name, messages of a partition as received."""
-    groups: dict[str, list[bytes]] = {}
+    groups: dict[str, list[StoredMessage]] = {}
     for item in routed:
-        groups.setdefault(item.partition, []).append(_encode(item.message))
+        groups.setdefault(item.partition, []).append(item.message)
     body, parts = bytearray(), {}
     for partition in sorted(groups):
-        part = b"".join(groups[partition])
-        parts[partition] = Part(batch_id, len(body), len(part), len(groups[partition]))
-        body += part
+        start, messages = len(body), groups[partition]
+        for some in range(0, len(messages), _AT_ONCE):
+            body += _encoder.encode_lines([_line(message) for message in messages[some : some + _AT_ONCE]])
+        parts[partition] = Part(batch_id, start, len(body) - start, len(messages))
     return Batch(batch_id, bytes(body), parts)
 
 
-def _encode(message: StoredMessage) -> bytes:
+def _line(message: StoredMessage) -> _Line:
     try:
         text, encoded = message.body.decode(), None
     except UnicodeDecodeError:
         text, encoded = None, base64.b64encode(message.body).decode()
-    line = _Line(
+    return _Line(
         message.id,
         text,
         encoded,
@@ -139,19 +143,32 @@ def _encode(message: StoredMessage) -> bytes:
         message.order,
         message.delivery,
     )
-    return _encoder.encode(line) + b"\n"
 
 
 def decode_part(data: bytes, where: str, batch: str = "") -> list[StoredMessage]:
     """The messages of one part. DataError names the object and line where the bytes are not what was written."""
-    return [_decode(line, f"{where} line {n}", batch) for n, line in enumerate(data.splitlines(), 1)]
-
-
-def _decode(line: bytes, where: str, batch: str = "") -> StoredMessage:
+    found: list[StoredMessage] = []
+    start = 0
     try:
-        found = _decoder.decode(line)
-    except msgspec.MsgspecError as error:
-        raise DataError(f"{where}: not a stored message: {error}") from None
+        while start < len(data):
+            end = data.find(b"\n", start + _BLOCK_BYTES) + 1 or len(data)
+            found += [_message(line, batch) for line in _decoder.decode_lines(data[start:end])]
+            start = end
+    except msgspec.MsgspecError:
+        raise _damaged(data, where) from None
+    return found
+
+
+def _damaged(data: bytes, where: str) -> DataError:
+    for number, line in enumerate(data.splitlines(), 1):
+        try:
+            _decoder.decode(line)
+        except msgspec.MsgspecError as error:
+            return DataError(f"{where} line {number}: not a stored message: {error}")
+    return DataError(f"{where}: no lines of stored messages")
+
+
+def _message(found: _Line, batch: str = "") -> StoredMessage:
     body = found.text.encode() if found.text is not None else base64.b64decode(found.base64 or "")
     return StoredMessage(
         found.id,
@@ -168,6 +185,7 @@ def _decode(line: bytes, where: str, batch: str = "") -> StoredMessage:
 LONGEST_NAME = 200
 
 
+@lru_cache(maxsize=1024)
 def safe(name: str) -> str:
     """Any id or partition as one part of an object key. A long one keeps its beginning and gets a hash."""
     quoted = quote(name, safe="|@=+,: -_")
@@ -210,6 +228,7 @@ class Held:
     """Not tried, since an earlier message of its ordering key waits. No attempt counts."""
 
 
+DONE = Done()
 Outcome: TypeAlias = Done | Retry | Dead | Held
 
 
@@ -238,7 +257,7 @@ _dead_decoder = msgspec.json.Decoder(_DeadLine)
 
 
 def encode_dead_letter(letter: DeadLetter) -> bytes:
-    line = _decoder.decode(_encode(letter.message))
+    line = _line(letter.message)
     return _encoder.encode(
         _DeadLine(letter.source, letter.reason, letter.attempts, letter.at, line, letter.partition)
     )
@@ -246,7 +265,7 @@ def encode_dead_letter(letter: DeadLetter) -> bytes:
 
 def decode_dead_letter(data: bytes) -> DeadLetter:
     found = _dead_decoder.decode(data)
-    message = _decode(_encoder.encode(found.message), "dead letter")
+    message = _message(found.message)
     return DeadLetter(found.source, message, found.reason, found.attempts, found.at, found.partition)
 
 

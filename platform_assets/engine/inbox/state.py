@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 
 import msgspec
 
-from platform_assets.engine.inbox.model import Dead, DeadLetter, Held, Outcome, Retry, StoredMessage
+from platform_assets.engine.inbox.model import Dead, DeadLetter, Done, Held, Outcome, Retry, StoredMessage
 from platform_assets.engine.inbox.spec import InboxSpec
 
 UNSAID = Retry("the handler said nothing of it")
@@ -43,7 +43,7 @@ class PartitionState:
 
     def knows(self, message: StoredMessage) -> bool:
         """Whether nothing is left to do for the message."""
-        return message.key in self.done or message.key in self.dead
+        return (key := message.key) in self.done or key in self.dead
 
 
 class _Stored(msgspec.Struct, omit_defaults=True):
@@ -53,15 +53,18 @@ class _Stored(msgspec.Struct, omit_defaults=True):
 
 
 def encode_state(state: PartitionState) -> bytes:
-    days: dict[str, list[str]] = defaultdict(list)
+    days: dict[date, list[str]] = defaultdict(list)
     for key, day in state.done.items():
-        days[day.isoformat()].append(key)
-    return msgspec.json.encode(_Stored(dict(days), dict(state.dead), dict(state.waiting)))
+        days[day].append(key)
+    done = {day.isoformat(): keys for day, keys in days.items()}
+    return msgspec.json.encode(_Stored(done, dict(state.dead), dict(state.waiting)))
 
 
 def decode_state(data: bytes) -> PartitionState:
     found = msgspec.json.decode(data, type=_Stored)
-    done = {key: date.fromisoformat(day) for day, keys in found.done.items() for key in keys}
+    done: dict[str, date] = {}
+    for day, keys in found.done.items():
+        done |= dict.fromkeys(keys, date.fromisoformat(day))
     return PartitionState(done, found.dead, found.waiting)
 
 
@@ -72,10 +75,14 @@ def due(
     message of their ordering key wait too."""
     late = {key: w for key, w in state.waiting.items() if w.not_before > now}
     blocked = {w.ordering_key for w in late.values()} - {None} if ordered else set()
+    done, dead = state.done, state.dead
     return [
-        message
-        for message in messages
-        if not state.knows(message) and message.key not in late and message.ordering_key not in blocked
+        m
+        for m in messages
+        if (key := m.key) not in done
+        and key not in dead
+        and key not in late
+        and m.ordering_key not in blocked
     ]
 
 
@@ -91,8 +98,12 @@ def conclude(
     A message that took effect before and fails in a replay stays done: its effect is there.
     """
     done, dead, waiting = dict(state.done), dict(state.dead), dict(state.waiting)
+    today = now.date()
     for message in handled:
         key, outcome = message.key, outcomes.get(message.id, UNSAID)
+        if isinstance(outcome, Done) and key not in waiting:  # nearly all of them
+            done[key] = today
+            continue
         if isinstance(outcome, Held) or (isinstance(outcome, Retry) and key in done):
             continue
         attempts = (waiting.pop(key).attempts if key in waiting else 0) + 1
@@ -104,7 +115,7 @@ def conclude(
             done.pop(key, None)
             dead[key] = Verdict(attempts, now, outcome.reason)
         else:
-            done[key] = now.date()
+            done[key] = today
     return _forget(
         state, PartitionState(done, dead, waiting), (now - timedelta(days=spec.retention_days)).date()
     )
@@ -113,7 +124,9 @@ def conclude(
 def _forget(before: PartitionState, after: PartitionState, first: date) -> PartitionState:
     if after == before:  # forgetting alone is not worth a write
         return before
-    done = {key: day for key, day in after.done.items() if day >= first}
+    done = after.done
+    if min(set(done.values()), default=first) < first:
+        done = {key: day for key, day in done.items() if day >= first}
     dead = {key: verdict for key, verdict in after.dead.items() if verdict.at.date() >= first}
     return replace(after, done=done, dead=dead)
 
@@ -131,13 +144,16 @@ def backoff_seconds(attempts: int, spec: InboxSpec) -> float:
 
 def settled(messages: Iterable[StoredMessage], state: PartitionState) -> bool:
     """Whether nothing of a part is left to do."""
-    return all(state.knows(message) for message in messages)
+    done, dead = state.done, state.dead
+    return all((key := message.key) in done or key in dead for message in messages)
 
 
 def letters(
     messages: Iterable[StoredMessage], state: PartitionState, source: str, partition: str
 ) -> list[DeadLetter]:
     """The dead letters of those given up; the same ones whenever they are asked for."""
+    if not state.dead:
+        return []
     found = {message.key: message for message in messages if message.key in state.dead}
     verdicts = [(message, state.dead[key]) for key, message in found.items()]
     return [DeadLetter(source, m, v.reason, v.attempts, v.at, partition) for m, v in verdicts]

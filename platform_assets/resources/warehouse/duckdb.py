@@ -24,7 +24,7 @@ from platform_assets.engine.names import TableName, physical, tenant_of, valid_t
 from platform_assets.engine.schema.model import Partitioning, TableSchema, TableSpec
 from platform_assets.engine.schema.planning import apply_plan, plan_changes
 from platform_assets.engine.sql.model import BoundSql
-from platform_assets.ports import Estimate, SliceWrite, WriteResult
+from platform_assets.ports import Estimate, SliceWrite, Upsert, Upserted, WriteResult
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -213,6 +213,18 @@ class DuckDBWarehouse:
             self._expire(connection, target, write.target.partitioning)
         return result
 
+    def upsert(self, tenant: str, upserts: Sequence[Upsert]) -> Sequence[Upserted]:
+        """Arrow's memory is merged as it is: no staging table, and the file is attached and written back once."""
+        file = self._file(tenant)
+        with file.open() as connection:
+            changes = [self.ensure_table(tenant, one.target) for one in upserts]
+            with file.transaction():
+                merged = [_merge(connection, tenant, one) for one in upserts]
+        return [
+            Upserted(said, done.rows_inserted, done.rows_updated)
+            for said, done in zip(changes, merged, strict=True)
+        ]
+
     def close(self) -> None:
         with self._files_lock:
             files = list(self._files.values())
@@ -283,6 +295,16 @@ def _insert(connection: Connection, table: TableName, sql: str, values: dict[str
 
     found = connection.execute(insert_statement(connection, table, sql, values), values).fetchone()
     return int(found[0]) if found else 0
+
+
+def _merge(connection: Connection, tenant: str, one: Upsert) -> WriteResult:
+    from platform_assets.resources.warehouse.duckdb_publish import merge
+
+    connection.register("incoming", one.rows)
+    try:
+        return merge(connection, physical(tenant, one.target.name), "incoming", one)
+    finally:
+        connection.unregister("incoming")
 
 
 @lru_cache(maxsize=1024)

@@ -51,8 +51,17 @@ _CHECKED = frozenset({("timestamp", "date"), ("timestamp_ns", "timestamp")})
 
 
 def insert_statement(connection: Connection, table: TableName, sql: str, values: Mapping[str, Any]) -> str:
-    """``INSERT INTO table (…) SELECT … FROM (sql)``. NotFoundError without the table; RejectedError names every
-    column that the table does not have or whose type does not fit."""
+    """``INSERT INTO table (…) SELECT … FROM (sql)``; see ``assigned``."""
+    names, selected = assigned(connection, table, sql, values)
+    columns = ", ".join(map(identifier, names))
+    return f"INSERT INTO {table_identifier(table)} ({columns}) {selected}"
+
+
+def assigned(
+    connection: Connection, table: TableName, sql: str, values: Mapping[str, Any]
+) -> tuple[list[str], str]:
+    """(columns of ``table`` that ``sql`` gives, a query for their values in the table's types). NotFoundError without
+    the table; RejectedError names every column that the table does not have or whose type does not fit."""
     wanted = _columns(connection, f"SELECT * FROM {table_identifier(table)} LIMIT 0", {})
     given = _columns(connection, sql, values)
     targets = {name.lower(): (name, kind) for name, kind in wanted}
@@ -66,9 +75,10 @@ def insert_statement(connection: Connection, table: TableName, sql: str, values:
     if problems:
         raise RejectedError(f"{table} cannot take these rows: " + "; ".join(problems))
     pairs = [(targets[name.lower()], (name, kind)) for name, kind in given]
-    columns = ", ".join(identifier(target) for (target, _), _ in pairs)
-    selected = ", ".join(_converted(name, kind, to) for (_, to), (name, kind) in pairs)
-    return f"INSERT INTO {table_identifier(table)} ({columns}) SELECT {selected} FROM ({sql}) AS rows_"
+    selected = ", ".join(
+        f"{_converted(name, kind, to)} AS {identifier(target)}" for (target, to), (name, kind) in pairs
+    )
+    return [target for (target, _), _ in pairs], f"SELECT {selected} FROM ({sql}) AS rows_"
 
 
 def _columns(connection: Connection, sql: str, values: Mapping[str, Any]) -> list[tuple[str, DuckDBPyType]]:

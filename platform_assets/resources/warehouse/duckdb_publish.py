@@ -13,7 +13,8 @@ from typing import Any
 from platform_assets.engine.errors import DataError, NotFoundError, RejectedError
 from platform_assets.engine.names import TableName
 from platform_assets.engine.schema.model import Field, Mode, Slice, TableSchema
-from platform_assets.ports import SliceWrite, WriteResult
+from platform_assets.ports import SliceWrite, Upsert, WriteResult
+from platform_assets.resources.warehouse.duckdb_assignment import assigned
 from platform_assets.resources.warehouse.duckdb_file import Connection
 from platform_assets.resources.warehouse.duckdb_schema import identifier, read_table, table_identifier
 
@@ -26,27 +27,34 @@ def publish(connection: Connection, target: TableName, staging: TableName, write
     extra = [name for name in staged.names if have.get(name) is None]
     if extra:
         raise RejectedError(f"{target} does not have the staged columns {', '.join(extra)}")
-    _require_values(connection, target, staging, write.target.schema)
-    columns = ", ".join(identifier(name) for name in staged.names)
-    move = _Move(connection, table_identifier(target), table_identifier(staging), columns, staged.names)
+    move = _Move(connection, target, table_identifier(staging), staged.names)
+    _require_values(move, write.target.schema)
     if write.mode == "replace":
-        return _replace(move, target, write.slice)
-    _require_keys(move, target, write)
-    return _merge(move, write) if write.mode == "merge" else _append(move, write.keys)
+        return _replace(move, write.slice)
+    _require_keys(move, write.keys, write.mode)
+    return _merge(move, write.keys, write.newest_by) if write.mode == "merge" else _append(move, write.keys)
+
+
+def merge(connection: Connection, target: TableName, source: str, write: Upsert) -> WriteResult:
+    """``source``: rows that the connection knows by this name, in types that the target's columns take."""
+    names, selected = assigned(connection, target, f"SELECT * FROM {identifier(source)}", {})
+    move = _Move(connection, target, f"({selected})", names)
+    _require_values(move, write.target.schema)
+    _require_keys(move, write.keys, "merge")
+    return _merge(move, write.keys, write.newest_by)
 
 
 class _Move:
-    """Two quoted tables, their common columns, and counting statements."""
+    """A table, what comes into it (SQL), their common columns, and counting statements."""
 
-    def __init__(
-        self, connection: Connection, target: str, staging: str, columns: str, names: Sequence[str]
-    ) -> None:
-        self.connection, self.target, self.staging = connection, target, staging
-        self.columns, self.names = columns, names
+    def __init__(self, connection: Connection, table: TableName, staging: str, names: Sequence[str]) -> None:
+        self.connection, self.table, self.staging, self.names = connection, table, staging, names
+        self.target, self.columns = table_identifier(table), ", ".join(map(identifier, names))
 
     def count(self, sql: str, values: Sequence[Any] = ()) -> int:
-        found = self.connection.execute(sql, list(values)).fetchone()
-        return int(found[0]) if found else 0
+        # To its end: a result that is not fetched to its end keeps the connection busy where the source is Arrow's.
+        found = self.connection.execute(sql, list(values)).fetchall()
+        return int(found[0][0]) if found else 0
 
 
 def _existing(connection: Connection, table: TableName) -> TableSchema:
@@ -59,9 +67,9 @@ def _existing(connection: Connection, table: TableName) -> TableSchema:
 # --- Modes ----------------------------------------------------------------------------------------------------------
 
 
-def _replace(move: _Move, target: TableName, rows: Slice) -> WriteResult:
+def _replace(move: _Move, rows: Slice) -> WriteResult:
     inside, values = _condition(rows)
-    _require_inside(move, target, rows, inside, values)
+    _require_inside(move, rows, inside, values)
     deleted = move.count(f"DELETE FROM {move.target} WHERE {inside}", values)
     inserted = move.count(
         f"INSERT INTO {move.target} ({move.columns}) SELECT {move.columns} FROM {move.staging}"
@@ -69,11 +77,11 @@ def _replace(move: _Move, target: TableName, rows: Slice) -> WriteResult:
     return WriteResult(inserted, deleted)
 
 
-def _merge(move: _Move, write: SliceWrite) -> WriteResult:
+def _merge(move: _Move, keys: Sequence[str], newest_by: Sequence[str]) -> WriteResult:
     sets = ", ".join(f"{identifier(n)} = s.{identifier(n)}" for n in move.names)
-    newer = f" AND {_newer(write.newest_by)}" if write.newest_by else ""
+    newer = f" AND {_newer(newest_by)}" if newest_by else ""
     found = move.connection.execute(
-        f"MERGE INTO {move.target} AS t USING {move.staging} AS s ON {_same(write.keys)} "
+        f"MERGE INTO {move.target} AS t USING {move.staging} AS s ON {_same(keys)} "
         f"WHEN MATCHED{newer} THEN UPDATE SET {sets} "
         f"WHEN NOT MATCHED THEN INSERT ({move.columns}) VALUES ({_staged(move)}) RETURNING merge_action"
     ).fetchall()
@@ -114,7 +122,7 @@ def _condition(rows: Slice) -> tuple[str, list[Any]]:
     )
 
 
-def _require_inside(move: _Move, target: TableName, rows: Slice, inside: str, values: list[Any]) -> None:
+def _require_inside(move: _Move, rows: Slice, inside: str, values: list[Any]) -> None:
     outside = f"FROM {move.staging} WHERE NOT ({inside})"
     count = move.count(f"SELECT count(*) {outside}", values)
     if count:
@@ -125,23 +133,22 @@ def _require_inside(move: _Move, target: TableName, rows: Slice, inside: str, va
         shown = "; ".join(
             ", ".join(f"{c}={v}" for (c, _), v in zip(rows.equals, row, strict=True)) for row in sample
         )
-        raise DataError(f"{target}: {count} staged rows lie outside the slice {rows}, for example {shown}")
+        raise DataError(
+            f"{move.table}: {count} staged rows lie outside the slice {rows}, for example {shown}"
+        )
 
 
-def _require_values(
-    connection: Connection, target: TableName, staging: TableName, schema: TableSchema
-) -> None:
+def _require_values(move: _Move, schema: TableSchema) -> None:
     """One scan counts the rows in which each REQUIRED column is missing, inside STRUCT and lists too."""
     tests = [test for column in schema.fields for test in _missing(column, identifier(column.name), 0)]
     if not tests:
         return
-    counts = connection.execute(
-        f"SELECT {', '.join(f'count(*) FILTER (WHERE {sql})' for _, sql in tests)} "
-        f"FROM {table_identifier(staging)}"
-    ).fetchone()
-    wrong = [f"{path} in {count}" for (path, _), count in zip(tests, counts or (), strict=True) if count]
+    (counts,) = move.connection.execute(
+        f"SELECT {', '.join(f'count(*) FILTER (WHERE {sql})' for _, sql in tests)} FROM {move.staging} AS s"
+    ).fetchall()
+    wrong = [f"{path} in {count}" for (path, _), count in zip(tests, counts, strict=True) if count]
     if wrong:
-        raise DataError(f"{target}: REQUIRED columns are NULL: {', '.join(wrong)} rows")
+        raise DataError(f"{move.table}: REQUIRED columns are NULL: {', '.join(wrong)} rows")
 
 
 def _missing(column: Field, value: str, depth: int) -> Iterator[tuple[str, str]]:
@@ -162,20 +169,20 @@ def _missing(column: Field, value: str, depth: int) -> Iterator[tuple[str, str]]
     yield from ((path, f"({value} IS NOT NULL AND {sql})") for path, sql in inner)
 
 
-def _require_keys(move: _Move, target: TableName, write: SliceWrite) -> None:
-    keys = write.keys
+def _require_keys(move: _Move, keys: Sequence[str], mode: str) -> None:
+    target = move.table
     if not keys:
-        raise RejectedError(f"{target}: {write.mode} needs keys")
+        raise RejectedError(f"{target}: {mode} needs keys")
     unknown = [key for key in keys if key.lower() not in {n.lower() for n in move.names}]
     if unknown:
         raise RejectedError(f"{target} has no key columns {', '.join(unknown)}")
     columns = ", ".join(identifier(key) for key in keys)
     nulls = " OR ".join(f"{identifier(key)} IS NULL" for key in keys)
-    missing = move.count(f"SELECT count(*) FROM {move.staging} WHERE {nulls}")
+    missing = move.count(f"SELECT count(*) FROM {move.staging} AS s WHERE {nulls}")
     if missing:
         raise DataError(f"{target}: the key {', '.join(keys)} is NULL in {missing} staged rows")
     twice = move.connection.execute(
-        f"SELECT {columns}, count(*) FROM {move.staging} GROUP BY ALL HAVING count(*) > 1 "
+        f"SELECT {columns}, count(*) FROM {move.staging} AS s GROUP BY ALL HAVING count(*) > 1 "
         f"ORDER BY ALL LIMIT {_SAMPLE}"
     ).fetchall()
     if twice:

@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from platform_assets.assets.inbox.apply import MOST_UNKNOWN
 from platform_assets.engine.errors import RetryableError
 from platform_assets.engine.inbox.model import Dead, Done, Outcome, Retry, StoredMessage
 from platform_assets.engine.inbox.spec import InboxSpec
@@ -116,6 +117,27 @@ def test_one_poisonous_message_is_found_among_many_and_costs_few_calls() -> None
     assert (applied.done, applied.dead) == (499, 1)
     assert list(rig.dead()) == ["m321"]
     assert calls <= 20  # 2 log2 n
+
+
+def test_a_handler_that_fails_whatever_it_is_given_is_not_asked_thousands_of_times() -> None:
+    rig = Rig(spec=InboxSpec(batch_messages=3_000))
+    for number in range(3_000):
+        rig.queue.send(f"m{number}", body(ACME))
+    rig.tick()
+    calls = 0
+
+    def broken(messages: Sequence[StoredMessage]) -> Mapping[str, Outcome]:
+        nonlocal calls
+        calls += 1
+        raise OSError("no such disk")
+
+    with pytest.raises(RetryableError, match="no such disk"):
+        rig.apply(ACME, handler=broken)
+    assert calls == MOST_UNKNOWN
+    state, _ = rig.inbox.state(ACME)
+    assert len(state.waiting) < MOST_UNKNOWN, "of the others no attempt counts"
+    rig.time += timedelta(hours=1)
+    assert rig.apply(ACME).done == 3_000
 
 
 def test_messages_come_in_their_order_whatever_order_they_arrived_in() -> None:

@@ -9,6 +9,7 @@ Sources: docs.cloud.google.com/bigquery (loading-data, data-manipulation-languag
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.engine.names import TableName
-from platform_assets.engine.schema.model import TableSchema, TableSpec
+from platform_assets.engine.schema.model import Slice, TableSchema, TableSpec
 from platform_assets.engine.sql.model import BoundSql
-from platform_assets.ports import Estimate, SliceWrite, WriteResult
+from platform_assets.ports import Estimate, SliceWrite, Upsert, Upserted, WriteResult
 from platform_assets.resources.warehouse.bigquery.connection import BigQuerySettings as BigQuerySettings
 from platform_assets.resources.warehouse.bigquery.connection import Connection
 
@@ -155,6 +156,21 @@ class BigQueryWarehouse:
         from platform_assets.resources.warehouse.bigquery.publishing import publish
 
         return publish(self._connection, tenant, write)
+
+    def upsert(self, tenant: str, upserts: Sequence[Upsert]) -> Sequence[Upserted]:
+        """By a load job and a MERGE each."""
+        return [self._upsert(tenant, one) for one in upserts]
+
+    def _upsert(self, tenant: str, one: Upsert) -> Upserted:
+        changes = self.ensure_table(tenant, one.target)
+        staging = self.create_staging(tenant, one.target, f"u{uuid.uuid4().hex[:12]}")
+        try:
+            self.load(tenant, staging, one.rows.to_batches())
+            write = SliceWrite(one.target, staging, "merge", Slice(()), one.keys, one.newest_by)
+            done = self.publish(tenant, write)
+        finally:
+            self.drop(tenant, staging)
+        return Upserted(changes, done.rows_inserted, done.rows_updated)
 
     # --- scripts, procedures, access ---
 
