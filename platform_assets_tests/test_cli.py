@@ -123,6 +123,23 @@ def test_doctor_finds_what_is_missing_and_shows_no_secret(run, tmp_path: Path) -
     assert SECRET not in found.output
 
 
+def test_doctor_looks_for_the_secrets_of_channels_too(run, root: Path) -> None:  # type: ignore[no-untyped-def]
+    deployment = root / "deployments" / "local.yml"
+    deployment.write_text(
+        f"{deployment.read_text()}  notifiers: {{slack: {{kind: slack}}, email: {{kind: smtp}}}}\n"
+    )
+    mail = {"type": "email", "channel_id": "m", "smtp_host": "mail.example", "from_email": "p@example.com"}
+    mail |= {"to_emails": ["a@example.com"], "username": "p", "password_secret": "mail_password"}
+    off = {"type": "slack", "channel_id": "s", "webhook_secret": "old_hook", "enabled": False}
+    (root / "notifications").mkdir()
+    (root / "notifications" / "config.json").write_text(json.dumps({"channels": [mail, off]}))
+    output = run("doctor", env={"PLATFORM_SECRET__ACME1281__MAIL_PASSWORD": SECRET}).output
+    assert "ok   secret acme1281/mail_password" in output
+    assert "FAIL secret globex/mail_password: tenant globex has no secret 'mail_password'" in output
+    assert "FAIL secret platform/mail_password" in output
+    assert "old_hook" not in output and SECRET not in output
+
+
 @pytest.mark.parametrize(
     "command", ["", "validate", "tenant", "tenant add", "schema generate", "plan", "doctor"]
 )

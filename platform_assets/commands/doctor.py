@@ -1,7 +1,8 @@
 """``platform-assets doctor``: does everything that the configuration names really exist?
 
-Opens each adapter of the deployment and resolves every secret of every active tenant that runs something. Values are
-never shown, not even their length. Nothing is written anywhere.
+Opens each adapter of the deployment and resolves every secret of every active tenant that runs something, and those of
+the channels by which it and the platform are told. Values are never shown, not even their length. Nothing is written
+anywhere.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 from platform_assets.engine.deployment import AdapterSpec
 from platform_assets.engine.errors import PlatformError
 from platform_assets.engine.names import TableName
+from platform_assets.engine.notifications.spec import SECRET_FIELDS, NotificationsSpec
+from platform_assets.engine.notifications.tenant import PLATFORM
 from platform_assets.engine.pipelines import Configuration
 from platform_assets.engine.tenancy import TenantSpec
 from platform_assets.resources.bindings import create
@@ -97,16 +100,28 @@ def _secrets(configuration: Configuration) -> Iterator[Finding]:
         store = create("secrets", spec.kind, spec.settings)
     except PlatformError:
         return  # told already, where the port was opened
-    for tenant in configuration.tenants.values():
-        if configuration.tenant_pipelines(tenant.tenant):
-            yield from (_secret(store, tenant, name) for name in secret_names(tenant))
+    for who, names in secret_names(configuration).items():
+        yield from (_try(f"secret {who}/{name}", partial(store.get, who, name)) for name in names)
 
 
-def _secret(store: Any, tenant: TenantSpec, name: str) -> Finding:
-    return _try(f"secret {tenant.tenant}/{name}", partial(store.get, tenant.tenant, name))
+def secret_names(configuration: Configuration) -> dict[str, list[str]]:
+    """Tenant → every secret that its runs and notifications need, sorted, each once; ``PLATFORM`` last."""
+    told = configuration.notifications
+    found = {
+        name: _of_credentials(tenant) | _of_channels(told.of(name))
+        for name, tenant in configuration.tenants.items()
+        if configuration.tenant_pipelines(name)
+    }
+    return {
+        who: sorted(names) for who, names in (found | {PLATFORM: _of_channels(told.of(PLATFORM))}).items()
+    }
 
 
-def secret_names(tenant: TenantSpec) -> list[str]:
-    """Every secret that a tenant file names, sorted, each once."""
-    names = {c.secret for c in tenant.credentials} | {tenant.notifications.slack_webhook_secret}
-    return sorted(name for name in names if name)
+def _of_credentials(tenant: TenantSpec) -> set[str]:
+    return {credential.secret for credential in tenant.credentials if credential.secret}
+
+
+def _of_channels(spec: NotificationsSpec) -> set[str]:
+    used = [channel for channel in spec.channels if spec.enabled and channel.enabled]
+    named = (getattr(channel, name, None) for channel in used for name in SECRET_FIELDS.values())
+    return {name for name in named if name}
