@@ -245,6 +245,7 @@ def doctor(config_root: Path | None, deployment: str | None) -> None:
 def metrics_exporter(config_root: Path | None, deployment: str | None, host: str, port: int) -> None:
     """Serve Prometheus metrics of metric runs at /metrics, until it is stopped."""
     from platform_assets.commands.metrics_exporter import Collector, server
+    from platform_assets.commands.serving import stop_when_told
     from platform_assets.commands.validating import load_configuration
     from platform_assets.resources.bindings import create
 
@@ -253,6 +254,7 @@ def metrics_exporter(config_root: Path | None, deployment: str | None, host: str
     if not chosen.metrics.records_prefix:
         raise click.ClickException("metrics.records_prefix is empty: runs leave no records")
     store = create("object_store", chosen.ports.object_store.kind, chosen.ports.object_store.settings)
+    stop_when_told()
     with server(Collector(store, chosen.metrics.records_prefix), host, port) as serving:
         click.echo(f"http://{host}:{serving.server_port}/metrics")
         serving.serve_forever()

@@ -18,6 +18,7 @@ from platform_assets.ports import OutboundMessage
 from platform_assets_tests.assets.metrics_location import MetricLocation, deployment, metric
 from platform_assets_tests.engine.metrics.datasets import DATASET, RATIO, daily, put_series, request
 from platform_assets_tests.engine.metrics.malformed import ALL
+from platform_assets_tests.servers.process import IN_BACKGROUND
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 CODE = "ratio.a_to_b"
@@ -367,6 +368,7 @@ def test_the_exporter_counts_runs_of_other_processes(tmp_path: Path, instance: d
     location.put_dataset("v1", A=[1.0], B=[2.0])
     (wanted,) = _refresh(location).run_requests
     assert location.run(wanted).success
+    command = [*IN_BACKGROUND, *command]  # and can be stopped all the same
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

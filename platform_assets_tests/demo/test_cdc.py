@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from platform_assets.demo.cdc.sample import EVENT
+from platform_assets_tests.servers.process import IN_BACKGROUND
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -20,7 +21,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def local(tmp_path: Path) -> Run:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "platform_assets.demo.cdc", *arguments],
+            [*IN_BACKGROUND, sys.executable, "-m", "platform_assets.demo.cdc", *arguments],
             cwd=ROOT,
             env={**os.environ, "PLATFORM_HOME": str(tmp_path)},
             capture_output=True,

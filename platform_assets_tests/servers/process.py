@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+IN_BACKGROUND = ("sh", "-c", 'trap "" INT; exec "$0" "$@"')  # how a script's shell starts a command with &
 SERVERS = Path(__file__).parents[2] / ".servers"
 
 

@@ -67,6 +67,7 @@ def run(sample: Sample, port: int) -> None:
     end = time.monotonic() + START_SECONDS
     while "listening on" not in log.read_text():
         if process.poll() is not None or time.monotonic() > end:
+            _stop(sample)
             raise click.ClickException(f"the service did not start:\n{log.read_text()[-2000:]}")
         time.sleep(0.1)
     click.echo(f"{log.read_text().strip()}; its log: {log}; make local-down stops it")
@@ -76,8 +77,10 @@ def run(sample: Sample, port: int) -> None:
 @click.option("--port", required=True, type=int)
 def serve(port: int) -> None:
     """The service itself; its environment was made by ``run``."""
+    from platform_assets.commands.serving import stop_when_told
     from platform_assets.demo.cdc.service import serve as listen
 
+    stop_when_told()
     with suppress(KeyboardInterrupt):
         listen(port, read_settings().platform_home / "metrics.log")
 

@@ -157,7 +157,7 @@ class Rig:
         return [key for keys in self.outbox.waiting().values() for key in keys]
 
 
-def make_rig(folder: Path, config: NotificationsSpec, slack_prefix: str = "http://localhost") -> Rig:
+def make_rig(folder: Path, config: NotificationsSpec, slack_prefix: str = "http://127.0.0.1") -> Rig:
     return Rig(
         folder=folder,
         config=config,

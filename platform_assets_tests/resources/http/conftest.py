@@ -18,11 +18,6 @@ from platform_assets.resources.http.rate import Limiters
 START = datetime(2026, 5, 2, 12, tzinfo=UTC)
 
 
-@pytest.fixture(scope="session")
-def httpserver_listen_address() -> tuple[str, int]:
-    return ("127.0.0.1", 0)
-
-
 class FakeTime:
     """``sleeps`` holds every wait that was asked for."""
 
