@@ -10,7 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from platform_assets.assets.graph import Node
 from platform_assets.assets.keys import SliceKey
@@ -204,15 +204,23 @@ class RunHistory:
         merge_rows(self._warehouse, tenant, self._tables[table], rows, self._run.run_id)
 
 
-def merge_rows(warehouse: Warehouse, tenant: str, spec: TableSpec, rows: Sequence[Row], token: str) -> None:
-    """Write facts into a metadata table, by its key: a fact that is there already is completed, not doubled."""
+def merge_rows(
+    warehouse: Warehouse,
+    tenant: str,
+    spec: TableSpec,
+    rows: Sequence[Row],
+    token: str,
+    mode: Literal["merge", "append"] = "merge",
+) -> None:
+    """Write facts into a metadata table, by its key: a fact that is there already is completed, not doubled; with
+    ``append`` it stays as it is."""
     if not rows:
         return
     warehouse.ensure_table(tenant, spec)
     staging = warehouse.create_staging(tenant, spec, token.replace("-", "")[:16])
     try:
         warehouse.load(tenant, staging, [_batch(spec.schema, rows)])
-        warehouse.publish(tenant, SliceWrite(spec, staging, "merge", Slice(()), KEYS[spec.name.table]))
+        warehouse.publish(tenant, SliceWrite(spec, staging, mode, Slice(()), KEYS[spec.name.table]))
     finally:
         warehouse.drop(tenant, staging)
 

@@ -48,7 +48,7 @@ class RunFacts:
         return next(found, ("manual", self.tags.get("user", "")))
 
     def run(self, tenant: str, pipeline_id: str, day: date, status: str, started: datetime) -> Row:
-        """One row of ``pipeline_runs``: a pipeline's slice in this run."""
+        """One row of ``pipeline_runs``: a pipeline's slice in this run. ``started``: of one that waits, since when."""
         kind, by = self.trigger
         return {
             "pipeline_logging_id": self.run_id,
@@ -63,7 +63,8 @@ class RunFacts:
             "parameters": {"assets": list(self.assets), "run_date": day.isoformat()},
             "config_version": self.config_version,
             "worker_instance": self.worker,
-            "ingestion_date": started.date(),
+            # Not the day on which it began: a row that waited over midnight must stay in its partition.
+            "ingestion_date": self.created.date(),
         }
 
     def moved(self, row: Row, before: str, since: datetime, at: datetime) -> Row:

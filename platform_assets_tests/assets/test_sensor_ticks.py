@@ -16,6 +16,8 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
 from dagster._core.remote_origin import InProcessCodeLocationOrigin
 from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
 from dagster._core.test_utils import create_test_daemon_workspace_context, freeze_time
@@ -24,7 +26,9 @@ from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
 from dagster._daemon.sensor import execute_sensor_iteration
 
 from platform_assets.assets import patience, second_chances
+from platform_assets.assets.dead_runs import of_run, rows_of_run, write_waiting
 from platform_assets.assets.keys import SliceKey, range_tags
+from platform_assets.assets.run_facts import RunFacts
 from platform_assets.assets.second_chances import ATTEMPT_TAG, MOST_REQUESTS, RETRY_OF_TAG, unasked
 from platform_assets.demo.provider_api import Fault
 from platform_assets.instance.run_coordinator import REFUSED_TAG
@@ -184,6 +188,98 @@ def test_a_refused_run_is_told_once_also_when_the_first_tick_fails(
     assert blocked(ticking.location, "globex") == told
     ticking("catch_up")  # a refused day was never tried, and is asked for again tomorrow, not now
     assert ticking.of_tenants() == BOTH
+
+
+# --- Runs that wait -----------------------------------------------------------------------------------
+
+
+def history(location: Location, tenant: str, run_id: str) -> set[tuple[str, date, str, str]]:
+    """(pipeline, day, status, who worked) of a run; more than one row of a slice is an error."""
+    rows = [
+        row for row in location.rows(tenant, "metadata.pipeline_runs") if row["pipeline_logging_id"] == run_id
+    ]
+    found = {(r["pipeline_id"], r["run_date"], r["status"], bool(r["worker_instance"])) for r in rows}
+    assert len({(pipeline, day) for pipeline, day, _, _ in found}) == len(rows)
+    return found  # type: ignore[return-value]
+
+
+def moves(location: Location, tenant: str, run_id: str) -> Counter[tuple[str, str, str]]:
+    rows = location.rows(tenant, "metadata.state_transitions")
+    return Counter(
+        (row["pipeline_id"], row["from_state"], row["to_state"])
+        for row in rows
+        if row["pipeline_logging_id"] == run_id and row["entity_type"] == "PIPELINE"
+    )
+
+
+def test_a_run_that_waits_is_pending_and_each_fact_one_row(ticking: Ticking) -> None:
+    location = ticking.location
+    ticking("record_queued_runs")
+    ticking("complete_cancelled_runs")
+    ticking("catch_up")
+    waiting = {run.tags["tenant"]: run for run in ticking.runs()}
+    for _ in range(2):
+        ticking("record_queued_runs")
+    of_acme = waiting["acme1281"].run_id
+    pending = history(location, "acme1281", of_acme)
+    assert {(status, worked) for _, _, status, worked in pending} == {("PENDING", False)}
+    assert {pipeline for pipeline, *_ in pending} >= {"openai_costs", "cost_reporting"}
+    # The next day nobody asks again for what still waits.
+    ticking.at += timedelta(days=1)
+    ticking("catch_up")
+    again = [run for run in ticking.runs() if run.run_id not in {r.run_id for r in waiting.values()}]
+    assert not any(REFUSED_TAG in run.tags for run in again)
+
+    # One begins and writes over its rows; a sensor that is late writes over nothing.
+    run_it(ticking, waiting["acme1281"])
+    wait_late(ticking, waiting["acme1281"])
+    ended = history(location, "acme1281", of_acme)
+    assert {(p, d) for p, d, _, _ in ended} == {(p, d) for p, d, _, _ in pending}
+    assert {(status, worked) for _, _, status, worked in ended} == {("COMPLETED", True)}
+    # The other is cancelled in the queue.
+    ticking.instance.report_run_canceled(waiting["globex"], "by hand")
+    for _ in range(2):
+        ticking("complete_cancelled_runs")
+    cancelled = history(location, "globex", waiting["globex"].run_id)
+    assert {(status, worked) for _, _, status, worked in cancelled} == {("CANCELLED", False)}
+    days = {day for _, day, _, _ in cancelled}
+    told = moves(location, "globex", waiting["globex"].run_id)
+    assert set(told) == {(p, "PENDING", "CANCELLED") for p, *_ in cancelled}
+    assert set(told.values()) == {len(days)}
+
+
+def wait_late(ticking: Ticking, run: dg.DagsterRun) -> None:
+    """The rest of a sensor's tick that found the run queued and was slower than it."""
+    module = ticking.location.module
+    record = ticking.instance.get_run_record_by_id(run.run_id)
+    assert record is not None
+    facts = RunFacts(run.run_id, run.tags, "v", record.create_timestamp.replace(tzinfo=UTC))
+    rows = rows_of_run(facts, of_run(run, module.nodes), module.tenants, "PENDING")
+    tables = module.configuration.metadata_tables
+    for of_tenant in rows.values():
+        write_waiting(module.defs.resources["warehouse"].adapter(), tables, facts, of_tenant)
+
+
+def run_it(ticking: Ticking, run: dg.DagsterRun) -> None:
+    """As the queue would begin it, in this process."""
+    starting = dg.DagsterEvent(dg.DagsterEventType.PIPELINE_STARTING.value, run.job_name)
+    ticking.instance.report_dagster_event(starting, run.run_id)
+    job = InMemoryJob(ticking.location.module.defs.resolve_job_def(run.job_name))
+    taken = ticking.instance.get_run_by_id(run.run_id)
+    assert taken is not None and execute_run(job, taken, ticking.instance).success
+
+
+def test_a_run_that_died_before_its_first_row_has_a_history(ticking: Ticking) -> None:
+    ticking("complete_failed_runs")
+    ticking("catch_up")
+    [run] = [run for run in ticking.runs() if run.tags["tenant"] == "globex"]
+    ticking.instance.report_run_failed(run, "its process never started")
+    for _ in range(2):
+        ticking("complete_failed_runs")
+    told = history(ticking.location, "globex", run.run_id)
+    assert {(status, worked) for _, _, status, worked in told} == {("FAILED", False)}
+    assert {pipeline for pipeline, *_ in told} >= {"openai_costs", "cost_reporting"}
+    assert {change[1:] for change in moves(ticking.location, "globex", run.run_id)} == {("PENDING", "FAILED")}
 
 
 # --- Retries ------------------------------------------------------------------------------------------

@@ -5,5 +5,5 @@ BEGIN
   DELETE FROM metadata.dq_results WHERE ingestion_date < p_before;
   DELETE FROM metadata.state_transitions WHERE ingestion_date < p_before;
   DELETE FROM metadata.step_logs WHERE ingestion_date < p_before AND status != 'RUNNING';
-  DELETE FROM metadata.pipeline_runs WHERE ingestion_date < p_before AND status != 'RUNNING';
+  DELETE FROM metadata.pipeline_runs WHERE ingestion_date < p_before AND status NOT IN ('PENDING', 'RUNNING');
 END;

@@ -15,13 +15,14 @@ AT_ONCE = 16
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 _ROWS = """
 SELECT 'run' AS kind, pipeline_id, run_date, status, CAST(NULL AS STRING) AS name, CAST(NULL AS STRING) AS severity,
-  CAST(NULL AS STRING) AS target_table, CAST(NULL AS STRING) AS error_type, error_message
+  CAST(NULL AS STRING) AS target_table, CAST(NULL AS STRING) AS error_type, error_message,
+  worker_instance
 FROM metadata.pipeline_runs WHERE pipeline_logging_id = @run_id
 UNION ALL
-SELECT 'step', pipeline_id, run_date, status, step_name, NULL, target_table, error_type, error_message
+SELECT 'step', pipeline_id, run_date, status, step_name, NULL, target_table, error_type, error_message, NULL
 FROM metadata.step_logs WHERE pipeline_logging_id = @run_id AND status = 'FAILED'
 UNION ALL
-SELECT 'check', pipeline_id, run_date, NULL, expectation_id, severity, target_table, NULL, error_message
+SELECT 'check', pipeline_id, run_date, NULL, expectation_id, severity, target_table, NULL, error_message, NULL
 FROM metadata.dq_results
 WHERE pipeline_logging_id = @run_id AND severity <> 'info' AND (success IS NULL OR NOT success)
 ORDER BY kind, pipeline_id, run_date, name

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import dagster as dg
 
+from platform_assets.assets.dead_runs import REFUSED_TAG
 from platform_assets.assets.notifications.delivery import Deliverer
 from platform_assets.assets.notifications.log import NotificationLog
 from platform_assets.assets.notifications.outbox import Outbox
@@ -70,6 +71,8 @@ def _status_sensor(
         record = context.instance.get_run_record_by_id(context.dagster_run.run_id)
         if record is None:  # deleted since
             return
+        if status == "CANCELED" and record.dagster_run.status is dg.DagsterRunStatus.FAILURE:
+            return  # ended for its time limit: its process says "cancelled", and the monitoring "failed"
         run = run_of(record, status, context.dagster_event.message or "")
         named = tenants_of(context.dagster_run.tags, tenants)
         told = [name for name in named if _tells(notifications, name, GIVES[status])]
@@ -89,7 +92,9 @@ def run_of(record: dg.RunRecord, status: Status, error: str) -> Run:
     run = record.dagster_run
     moment = record.start_time if status == "STARTED" else record.end_time
     at = datetime.fromtimestamp(moment, UTC) if moment else record.create_timestamp.astimezone(UTC)
-    return Run(run.run_id, status, at, run.tags.get("pipeline") or run.job_name, error)
+    return Run(
+        run.run_id, status, at, run.tags.get("pipeline") or run.job_name, error, REFUSED_TAG in run.tags
+    )
 
 
 def delivery_sensor(

@@ -32,18 +32,21 @@ MOST_NAMED = 10
 
 @dataclass(frozen=True)
 class Run:
-    """A Dagster run as it began or ended. ``name``: the pipeline that it was asked for, else its job."""
+    """A Dagster run as it began or ended. ``name``: the pipeline that it was asked for, else its job. ``refused``: by
+    the queue."""
 
     run_id: str
     status: Literal["STARTED", "SUCCESS", "FAILURE", "CANCELED"]
     at: datetime
     name: str
     error: str = ""
+    refused: bool = False
 
 
 @dataclass(frozen=True)
 class RunRows:
-    """One tenant's rows of a run. ``runs``: pipeline_id, run_date, status, error_message. ``steps``: the failed ones,
+    """One tenant's rows of a run. ``runs``: pipeline_id, run_date, status, error_message, and worker_instance, which is
+    null where nobody began. ``steps``: the failed ones,
     with step_name, error_type. ``checks``: the failed ones, with target_table, expectation_id, severity."""
 
     runs: Sequence[Row] = field(default_factory=tuple)
@@ -69,9 +72,9 @@ def ended(run: Run, tenant: str, rows: RunRows) -> tuple[Occurrence, ...]:
 
 def _pipelines(run: Run, tenant: str, rows: RunRows) -> Iterator[Occurrence]:
     """One per pipeline; but what only waited for another is told with that, and a process that died is told once."""
-    if not rows.runs and run.status == "FAILURE":
-        text = f"The run of {run.name} failed before it had done anything: {run.error}"
-        yield _occurrence(run, tenant, Event.SYSTEM_ERROR, run.name, f"{run.name} died", text)
+    if not any(row["worker_instance"] for row in rows.runs):
+        yield from _never_begun(run, tenant)
+        return
     groups = _by(rows.runs, "pipeline_id")
     kinds = {pipeline: _fate(run, group) for pipeline, group in groups.items()}
     if "failed" not in kinds.values():  # what it waited for was in another run
@@ -84,6 +87,20 @@ def _pipelines(run: Run, tenant: str, rows: RunRows) -> Iterator[Occurrence]:
         if kind == "succeeded":
             text = f"{len(groups[pipeline])} day(s) completed ({_days(groups[pipeline])})."
             yield _occurrence(run, tenant, Event.PIPELINE_SUCCESS, pipeline, f"{pipeline} succeeded", text)
+
+
+def _never_begun(run: Run, tenant: str) -> Iterator[Occurrence]:
+    """The same whether or not the rows of what never began have been written yet."""
+    name = run.name
+    if run.refused:
+        text = f"The run of {name} was refused: {run.error}"
+        yield _occurrence(run, tenant, Event.PIPELINE_FAILURE, name, f"{name} was refused", text)
+    elif run.status == "FAILURE":
+        text = f"The run of {name} failed before it had done anything: {run.error}"
+        yield _occurrence(run, tenant, Event.SYSTEM_ERROR, name, f"{name} died", text)
+    elif run.status == "CANCELED":
+        text = f"The run of {name} was cancelled: {run.error}"
+        yield _occurrence(run, tenant, Event.PIPELINE_WARNING, name, f"{name} was cancelled", text)
 
 
 def _fate(run: Run, group: Sequence[Row]) -> str:

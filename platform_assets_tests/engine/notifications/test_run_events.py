@@ -1,5 +1,6 @@
 """What a run has to say, tenant by tenant."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -18,6 +19,7 @@ def run(status: Any = "FAILURE", error: str = "killed") -> Run:
 
 def row(status: str, day: date = DAY, **more: Any) -> dict[str, Any]:
     given = {"pipeline_id": "openai_costs", "run_date": day, "status": status, "error_message": None}
+    given["worker_instance"] = "host:1"
     return given | more
 
 
@@ -44,6 +46,23 @@ def test_a_pipeline(rows: list[dict[str, Any]], status: str, event: Event) -> No
     (found,) = ended(run(status), TENANT, RunRows(rows))
     assert found.event is event
     assert found.tenant == TENANT and found.pipeline_id == "openai_costs" and found.run_id == "run-1"
+
+
+@pytest.mark.parametrize("written", [False, True], ids=["no row yet", "rows written since"])
+@pytest.mark.parametrize(
+    ("status", "refused", "event", "title"),
+    [
+        ("FAILURE", False, Event.SYSTEM_ERROR, "openai_costs died"),
+        ("FAILURE", True, Event.PIPELINE_FAILURE, "openai_costs was refused"),
+        ("CANCELED", False, Event.PIPELINE_WARNING, "openai_costs was cancelled"),
+    ],
+)
+def test_what_never_began_is_told_the_same_whenever_it_is_looked_at(
+    status: Any, refused: bool, event: Event, title: str, written: bool
+) -> None:
+    rows = [row("PENDING", worker_instance=None), row("BLOCKED", worker_instance=None)] if written else []
+    (found,) = ended(replace(run(status, "why"), refused=refused), TENANT, RunRows(rows))
+    assert (found.event, found.title) == (event, title) and found.message.endswith(": why")
 
 
 def test_a_failure_says_which_days_and_why() -> None:
