@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +28,7 @@ from platform_assets.commands.runs import runs
 from platform_assets.commands.tenant_cli import offboard, provision, resume, suspend
 
 if TYPE_CHECKING:
+    from platform_assets.engine.pipelines import Configuration
     from platform_assets.settings import Settings
 
 
@@ -84,11 +85,25 @@ def _remember(config_root: Path | None, deployment: str | None = None) -> None:
 @main.command()
 @configuration_options
 def validate(config_root: Path | None, deployment: str | None) -> None:
-    """Check everything below configs/ and report every problem at once."""
+    """Check everything below configs/ and report every problem at once.
+
+    Warns where a tenant's schedules ask for more runs than its plan allows; the exit code stays 0.
+    """
     from platform_assets.commands import validating
 
     _remember(config_root, deployment)
-    click.echo(validating.summary(validating.validate(_settings())))
+    configuration = validating.validate(_settings())
+    _warn(configuration, configuration.tenants)
+    click.echo(validating.summary(configuration))
+
+
+def _warn(configuration: Configuration, tenants: Iterable[str]) -> None:
+    """What is allowed and will not end well, on standard error."""
+    from platform_assets.commands.validating import over_plan
+
+    for tenant in tenants:
+        for warning in over_plan(configuration, tenant, datetime.now(UTC).date()):
+            click.echo(f"warning: {warning}", err=True)
 
 
 @main.command()
@@ -210,6 +225,7 @@ def plan(
     warehouse = create("warehouse", binding.kind, binding.settings)
     date = (day or datetime.now(UTC) - timedelta(days=1)).date()
     plans = planning.plan_run(configuration, warehouse, tables, tenant, date)
+    _warn(configuration, [tenant])
     if as_json:
         click.echo(json.dumps([p.as_json() for p in plans], indent=2))
     else:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from platform_assets.config import Configuration, load
 from platform_assets.config.document import Location, field_path, read_document
 from platform_assets.engine.errors import ConfigError, Problem
+from platform_assets.engine.timing import asked_for
 from platform_assets.settings import Settings
 
 
@@ -43,6 +46,28 @@ def adapter_problems(configuration: Configuration) -> list[Problem]:
         return document.line(at) if document else 1
 
     return [Problem(file, line(p.field), field_path(p.field), p.reason, p.nearest) for p in found]
+
+
+def over_plan(configuration: Configuration, tenant: str, today: date) -> Iterator[str]:
+    """Warnings where a tenant's schedules ask for more runs than its plan allows in a day or a month of the next year:
+    the busiest one of each. Runs that people, retries and catch-up ask for come on top."""
+    spec = configuration.tenants[tenant]
+    first = today.replace(day=1)
+    year = (first.replace(year=first.year + 1) - first).days
+    days = asked_for((p.spec for p in configuration.tenant_pipelines(tenant)), spec, first, year)
+    months: Counter[str] = Counter()
+    for day, runs in days.items():
+        months[f"{day:%Y-%m}"] += runs
+    for period, limit, (when, runs) in (
+        ("day", spec.allowed.daily, max(days.items(), key=lambda item: item[1])),
+        ("month", spec.allowed.monthly, max(months.items(), key=lambda item: item[1])),
+    ):
+        if runs > limit:
+            yield (
+                f"tenants/{tenant}.yml: its schedules ask for {runs} runs in the {period} {when}, its plan "
+                f"({spec.plan}) allows {limit}: the queue will refuse {runs - limit} (QUOTA_EXCEEDED). "
+                "Schedule less, choose another plan, or agree on `limits`"
+            )
 
 
 def summary(configuration: Configuration) -> str:

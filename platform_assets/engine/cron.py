@@ -8,10 +8,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date
+from functools import cache
 
 from platform_assets.engine.errors import ConfigError
 
-ALIASES = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
+_ALIASES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+}
+ALIASES = tuple(_ALIASES)
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
@@ -72,6 +81,23 @@ def check_cron(text: str) -> None:
     _, _, days, months, _ = [f.values(p) for f, p in zip(_FIELDS, parts, strict=True)]
     if parts[4] == "*" and min(days) > max(_LONGEST[m - 1] for m in months):
         raise ConfigError(f"{text!r} never comes: no such day in that month")
+
+
+def ticks_on(text: str, day: date) -> int:
+    """How often a checked text ticks on a day of its own time zone, by cron(5): where day of month and weekday are both
+    restricted, one of them is enough. A day on which the clocks change counts like any other."""
+    minutes, hours, days, months, weekdays = _values(text)
+    of_month, of_week = day.day in days, not weekdays.isdisjoint({day.isoweekday() % 7, day.isoweekday()})
+    either = len(days) < 31 and not weekdays >= set(range(7))
+    if day.month not in months or not (of_month or of_week if either else of_month and of_week):
+        return 0
+    return len(minutes) * len(hours)
+
+
+@cache
+def _values(text: str) -> tuple[frozenset[int], ...]:
+    parts = _ALIASES.get(text, text).lower().split()
+    return tuple(field.values(part) for field, part in zip(_FIELDS, parts, strict=True))
 
 
 def minute_of(text: str) -> int | None:

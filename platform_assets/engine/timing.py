@@ -5,11 +5,13 @@ Chance is made of names, so that it is the same in every process and after every
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from hashlib import sha256
 
+from platform_assets.engine.cron import ticks_on
 from platform_assets.engine.ingestion.spec import PipelineSpec, RunRetry
 from platform_assets.engine.tenancy import TenantSpec
 
@@ -45,6 +47,23 @@ def timings(spec: PipelineSpec, tenants: Collection[TenantSpec]) -> list[Timing]
                     own=True,
                 )
             )
+    return found
+
+
+def asked_for(specs: Iterable[PipelineSpec], tenant: TenantSpec, first: date, days: int) -> Counter[date]:
+    """How many runs the schedules of these pipelines ask for, per day from ``first`` on; days of the schedules' own
+    time zones. ``specs``: those that the tenant runs."""
+    crons = Counter(
+        timing.cron
+        for spec in specs
+        if spec.schedule
+        for timing in timings(spec, [tenant])
+        if timing.enabled and timing.tenants
+    )
+    found: Counter[date] = Counter()
+    for number in range(days):
+        day = first + timedelta(days=number)
+        found[day] = sum(many * ticks_on(cron, day) for cron, many in crons.items())
     return found
 
 

@@ -1,4 +1,4 @@
-"""Sensors as the daemon ticks them: real run requests, run keys, cursors, and ticks that fail or die in the middle.
+"""Sensors and schedules as the daemon ticks them: real run requests, run keys, cursors, ticks that fail in the middle.
 
 The daemon's own loop, on a real instance with the repository's run queue; the code location is in this process, and
 nothing takes runs off the queue.
@@ -24,6 +24,7 @@ from dagster._core.test_utils import create_test_daemon_workspace_context, freez
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
 from dagster._daemon.sensor import execute_sensor_iteration
+from dagster._scheduler.scheduler import launch_scheduled_runs
 
 from platform_assets.assets import patience, second_chances
 from platform_assets.assets.dead_runs import of_run, rows_of_run, write_waiting
@@ -153,6 +154,45 @@ def test_what_was_asked_for_takes_no_place_from_the_rest() -> None:
 @dg.job
 def _nothing() -> None:
     pass
+
+
+# --- Summaries and alerts by the clock ----------------------------------------------------------------
+
+
+def test_times_missed_while_the_daemon_was_down_are_told_once(ticking: Ticking) -> None:
+    """A weekly summary and an hourly alert, three weeks: the newest time of each, however the daemon comes back."""
+    down = datetime(2026, 11, 4, 12, 1, tzinfo=UTC)
+    up = down + timedelta(weeks=3, minutes=7)
+    names = ["summary_weekly_spend_schedule", "alert_stale_spend_schedule"]
+    [entry] = ticking.context.create_request_context().get_code_location_entries().values()
+    [repository] = entry.code_location.get_repositories().values()
+    with freeze_time(down):
+        for name in names:
+            ticking.instance.start_schedule(repository.get_schedule(name))
+
+    retries = ticking.instance.scheduler.max_tick_retries  # type: ignore[attr-defined,union-attr]
+
+    def evaluate(at: datetime, crash: Mapping[str, Any] | None = None) -> None:
+        with freeze_time(at):
+            list(
+                launch_scheduled_runs(
+                    ticking.context, LOGGER, at, {}, max_tick_retries=retries, debug_crash_flags=crash
+                )
+            )
+
+    evaluate(down)
+    assert ticking.runs() == []
+    evaluate(up, {name: {"RUN_CREATED": RuntimeError("the process ends here")} for name in names})
+    for minutes in (1, 2):
+        evaluate(up + timedelta(minutes=minutes))
+    told = {run.tags["dagster/schedule_name"]: tick_of(run) for run in ticking.runs()}
+    assert told == {names[0]: "2026-11-23T09:00:00+00:00", names[1]: "2026-11-25T12:00:00+00:00"}
+    assert len(ticking.runs()) == 2
+    assert {run.status for run in ticking.runs()} == {dg.DagsterRunStatus.QUEUED}
+
+
+def tick_of(run: dg.DagsterRun) -> str:
+    return str(run.run_config["ops"]["tell_on_time"]["config"]["tick"])
 
 
 # --- Refused runs -------------------------------------------------------------------------------------

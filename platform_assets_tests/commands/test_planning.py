@@ -4,14 +4,17 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from platform_assets.cli import main
 from platform_assets.commands.planning import TablePlan, lines, plan_run
+from platform_assets.commands.validating import over_plan
 from platform_assets.config import Configuration, load
 from platform_assets.engine.errors import ConfigError
 from platform_assets.engine.names import TableName
 from platform_assets.engine.schema.model import Field, FieldType, TableSchema, TableSpec
 from platform_assets.resources.warehouse.duckdb import DuckDBSettings, DuckDBWarehouse
-from platform_assets_tests.config.tree import write_tree
+from platform_assets_tests.config.tree import GOOD, SHOP, write_tree
 
 DAY = date(2026, 11, 20)
 ORDERS = TableName("raw_shop", "orders")
@@ -112,3 +115,57 @@ def test_unknown_names(
 ) -> None:
     with pytest.raises(ConfigError, match=reason):
         plan_run(configuration, warehouse, [table], tenant, DAY)
+
+
+# --- What the schedules ask for -----------------------------------------------------------------------
+
+
+def warned(tmp_path: Path, cron: str, tenant: str) -> list[str]:
+    text = GOOD[f"{SHOP}/pipeline.yml"].replace("0 4 * * *", cron)
+    of_acme = GOOD["tenants/acme1281.yml"] + tenant
+    root = write_tree(
+        tmp_path / "changed", {**GOOD, f"{SHOP}/pipeline.yml": text, "tenants/acme1281.yml": of_acme}
+    )
+    configuration = load(root, deployment="local", environment={}, today=date(2026, 11, 21))
+    return list(over_plan(configuration, "acme1281", date(2026, 11, 21)))
+
+
+@pytest.mark.parametrize(
+    ("cron", "tenant", "warnings"),
+    [
+        ("0 */4 * * *", "", ["186 runs in the month 2026-12, its plan (starter) allows 180"]),
+        ("0 */4 1-15 * *", "", []),
+        (
+            "0 */3 1 * *",
+            "",
+            ["8 runs in the day 2026-11-01, its plan (starter) allows 6: the queue will refuse 2"],
+        ),
+        ("0 */3 1 * *", "plan: professional\n", []),
+        ("0 */3 1 * *", "limits: {daily: 8}\n", []),
+        ("0 */3 1 * *", "schedules: {shop_costs: {cron: '0 4 * * *'}}\n", []),
+        ("0 */3 1 * *", "schedules: {shop_costs: {enabled: false}}\n", []),
+        ("0 */3 1 * *", "status: suspended\n", []),
+    ],
+)
+def test_schedules_beyond_a_tenants_plan_are_warned_of(
+    tmp_path: Path, cron: str, tenant: str, warnings: list[str]
+) -> None:
+    found = warned(tmp_path, cron, tenant)
+    assert len(found) == len(warnings)
+    assert all(text in warning for text, warning in zip(warnings, found, strict=True))
+
+
+@pytest.mark.parametrize("command", [["validate"], ["plan", "--tenant", "acme1281", "--json"]])
+def test_the_commands_warn_and_succeed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    text = GOOD[f"{SHOP}/pipeline.yml"].replace("0 4 * * *", "@hourly")
+    monkeypatch.setenv(
+        "PLATFORM_CONFIG_ROOT", str(write_tree(tmp_path / "c", {**GOOD, f"{SHOP}/pipeline.yml": text}))
+    )
+    monkeypatch.setenv("PLATFORM_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    assert "warning: tenants/acme1281.yml: its schedules ask for 24 runs in the day" in result.stderr
+    assert "warning" not in result.stdout

@@ -1,13 +1,15 @@
 """What passes here is accepted by the scheduler and comes at some time; what is refused says which field is wrong."""
 
-from datetime import UTC, datetime
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from itertools import takewhile
 
 import pytest
 from dagster._utils.schedules import is_valid_cron_string, schedule_execution_time_iterator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from platform_assets.engine.cron import ALIASES, check_cron
+from platform_assets.engine.cron import ALIASES, check_cron, ticks_on
 from platform_assets.engine.errors import ConfigError
 
 
@@ -93,3 +95,27 @@ def test_common_texts_pass(text: str) -> None:
 def test_what_is_refused(text: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         check_cron(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@hourly",
+        "@weekly",
+        "@yearly",
+        "*/15 8-17 * * mon-fri",
+        "0 6 1,15 * *",
+        "0 6 1 * mon",
+        "30 2 * 2 7",
+        "0 0 29 2 *",
+        "5,35 */6 * * *",
+    ],
+)
+def test_ticks_of_a_day_are_the_schedulers(text: str) -> None:
+    """Over a year that has a 29 February."""
+    first, last = date(2028, 1, 1), date(2029, 1, 1)
+    start = datetime(2027, 12, 31, 23, 59, tzinfo=UTC).timestamp()
+    ticks = (tick.date() for tick in schedule_execution_time_iterator(start, text, "UTC"))
+    scheduled = Counter(takewhile(lambda day: day < last, ticks))
+    days = [first + timedelta(days=number) for number in range((last - first).days)]
+    assert {day: n for day in days if (n := ticks_on(text, day))} == scheduled
