@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
 
+from platform_assets.assets.events_archive import archive_specs, archived_hours
 from platform_assets.assets.events_volume import volume_checks
 from platform_assets.assets.inbox.run import apply_inbox, is_replay
 from platform_assets.assets.inbox.sensor import QueueSource
@@ -18,6 +19,7 @@ from platform_assets.assets.inbox.tick import stored
 from platform_assets.assets.keys import SliceKey, open_tenant_day_partitions
 from platform_assets.engine.deployment import DeploymentSpec
 from platform_assets.engine.errors import DataError, RetryableError
+from platform_assets.engine.events.archive import ArchivedHour
 from platform_assets.engine.events.envelope import arrival_day, read_envelope
 from platform_assets.engine.events.settings import EventSettings
 from platform_assets.engine.events.spec import EventSpec, declared_columns, table_name, table_spec
@@ -37,7 +39,7 @@ SHOWN = 20
 class EventDefinitions(NamedTuple):
     """What the code location takes up. ``sources`` get their sensors with those of the other queues."""
 
-    assets: list[dg.AssetsDefinition]
+    assets: list[dg.AssetsDefinition | dg.AssetSpec]
     checks: list[dg.AssetChecksDefinition]
     schedules: list[dg.ScheduleDefinition]
     sources: list[QueueSource]
@@ -63,8 +65,10 @@ def build_events(
         lambda partition: {"tenant": SliceKey.parse(partition).tenant},
     )
     checks, schedule = volume_checks(events, tenants, event_key, enabled=deployment.schedules_enabled)
+    tables = {name: event_key(name) for name in (*events, UNDECLARED)}
+    archive = archive_specs([*events.items(), (UNDECLARED, None)], tables, start)
     return EventDefinitions(
-        [_event_tables(events, settings, inbox, partitions)],
+        [_event_tables(events, settings, inbox, partitions, start), *archive],
         checks,
         schedule,
         [source] if SOURCE in deployment.ports.queues else [],
@@ -104,6 +108,7 @@ def _event_tables(
     settings: EventSettings,
     inbox: InboxSpec,
     partitions: dg.PartitionsDefinition,
+    start: date,
 ) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="event_tables",
@@ -137,6 +142,7 @@ def _event_tables(
             failed = error
         for partition, writer in sorted(writers.items()):
             yield from _told(partition, writer, frozenset(events))
+            yield from _archived(writer, frozenset(events), start)
         if failed:
             raise failed
 
@@ -204,6 +210,18 @@ def _told(
             for k, v in _metadata(c, writer.now()).items()
         }
         yield dg.AssetMaterialization(event_key(UNDECLARED), partition=partition, metadata=found)
+
+
+def _archived(
+    writer: "EventWriter", declared: frozenset[str], start: date
+) -> Iterator[dg.AssetMaterialization]:
+    hours: dict[str, dict[int, ArchivedHour]] = {}
+    for name, counts in writer.counts.items():
+        of_type = hours.setdefault(name if name in declared else UNDECLARED, {})
+        for hour, found in counts.archive_hours.items():
+            of_type[hour] = of_type.get(hour, ArchivedHour()) + found
+    for name, found_hours in sorted(hours.items()):
+        yield from archived_hours(name, writer.tenant, found_hours, start, writer.now())
 
 
 def _metadata(counts: "TypeCounts", now: datetime) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from platform_assets.assets.inbox.store import at_once
 from platform_assets.engine.errors import ConflictError, DataError, PlatformError, RetryableError
 from platform_assets.engine.events.archive import (
     ArchivedEvent,
+    ArchivedHour,
     ArchiveObject,
     archive_objects,
     hour_of,
@@ -59,7 +60,8 @@ class SchemaChange:
 @dataclass
 class TypeCounts:
     """What came of one event type's events in a run. ``late``: of an earlier day than they were published on;
-    ``ahead``: later than they were published."""
+    ``ahead``: later than they were published. ``archived`` and its like count what was not there yet, ``archive_hours``
+    all that is."""
 
     table: str
     received: int = 0
@@ -73,6 +75,7 @@ class TypeCounts:
     archived: int = 0
     archive_objects: int = 0
     archive_bytes: int = 0
+    archive_hours: dict[int, ArchivedHour] = field(default_factory=dict)
     newest: datetime | None = None
     discarded_values: dict[str, int] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
@@ -216,6 +219,7 @@ class EventWriter:
             counts.archived += found.events if written else 0
             counts.archive_objects += written
             counts.archive_bytes += len(found.body) if written else 0
+            counts.archive_hours.setdefault(found.hour, ArchivedHour()).add(found)
         if self.replay:
             self._archived |= {event.message_id for event in new}
 

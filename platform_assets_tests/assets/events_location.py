@@ -154,6 +154,14 @@ class EventLocation:
         assert found is not None
         return {name: value.value for name, value in found.metadata.items()}
 
+    def hours(self, event_type: str) -> dict[str, dict[str, Any]]:
+        """What the archive's materializations say, by partition."""
+        key = dg.AssetKey(["events_archive", event_type])
+        found = [
+            r.asset_materialization for r in self.instance.fetch_materializations(key, limit=100).records
+        ]
+        return {str(m.partition): {n: v.value for n, v in m.metadata.items()} for m in found if m is not None}
+
 
 def today() -> date:
     return datetime.now(UTC).date()

@@ -270,6 +270,30 @@ def test_the_date_is_the_utc_date_and_without_a_time_the_day_of_publication(
     } < hours
 
 
+def test_the_archive_is_an_asset_of_hours(make: Callable[..., EventLocation]) -> None:
+    location = make()
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    earlier = hour - timedelta(hours=30)
+    old, future = "1999-12-31T00:00:00Z", "2150-01-01T00:00:00Z"
+    for moment in (hour, earlier, earlier, old, future):  # what is no partition is archived all the same
+        location.publish(ORDER | {"order_date": str(moment)})
+    location.publish({"event_type": "surprise", "a": 1}, {"event_type": "another", "a": 1})
+    location.take_all()
+    assert len(location.archived()) == 6
+    partition = f"{earlier:%Y-%m-%d-%H}:00"
+    told = location.hours("order")
+    assert told.keys() == {f"{hour:%Y-%m-%d-%H}:00", partition}
+    assert (told[partition]["events"], told[partition]["objects"]) == (2, 1)
+    assert told[partition]["tenant"] == TENANT
+    assert f"{TENANT}/output/order/{earlier:%Y/%m/%d/%H}" in told[partition]["folders"]
+    (undeclared,) = location.hours("undeclared").values()
+    assert (undeclared["events"], undeclared["objects"]) == (2, 2)
+    asset = location.defs.resolve_asset_graph().get(dg.AssetKey(["events_archive", "order"]))
+    assert asset.partitions_def is not None
+    assert partition in asset.partitions_def.get_partition_keys()
+    assert asset.parent_keys == {dg.AssetKey(["events", "order"])}
+
+
 def test_a_message_sent_again_under_the_same_event_id_counts_once(make: Callable[..., EventLocation]) -> None:
     location = make()
     for _ in range(2):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,9 +31,36 @@ class ArchivedEvent(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True)
 class ArchiveObject:
+    """``hour``: as of its events."""
+
     key: str
     body: bytes
     events: int
+    hour: int
+
+
+@dataclass
+class ArchivedHour:
+    """What the archive has of some messages for one hour, in ``folders``; ``bytes`` of ``objects``."""
+
+    folders: set[str] = field(default_factory=set)
+    events: int = 0
+    objects: int = 0
+    bytes: int = 0
+
+    def add(self, found: ArchiveObject) -> None:
+        self.folders.add(found.key.rpartition("/")[0])
+        self.events += found.events
+        self.objects += 1
+        self.bytes += len(found.body)
+
+    def __add__(self, other: ArchivedHour) -> ArchivedHour:
+        return ArchivedHour(
+            self.folders | other.folders,
+            self.events + other.events,
+            self.objects + other.objects,
+            self.bytes + other.bytes,
+        )
 
 
 def archive_objects(
@@ -52,16 +79,21 @@ def hour_of(moment: datetime) -> int:
     return (moment.astimezone(UTC) - _EPOCH) // timedelta(hours=1)
 
 
+def start_of(hour: int) -> datetime:
+    """Of an hour since 1970; UTC."""
+    return _EPOCH + timedelta(hours=hour)
+
+
 def _object(folder: str, hours: int, events: Sequence[ArchivedEvent], now: datetime) -> ArchiveObject:
     event_type = folder.rpartition("/")[2]
-    hour = (_EPOCH + timedelta(hours=hours)).strftime("%Y/%m/%d/%H")
+    hour = start_of(hours).strftime("%Y/%m/%d/%H")
     ids = sorted(event.message_id for event in events)
     digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
     added: dict[str, Any] = {"event_date": hour[:10].replace("/", "-"), "processed_timestamp": _moment(now)}
     ending = b"," + _encode(added)[1:-1] + b',"message_id":'
     body = _lines(events, added, ending)
     key = f"{folder}/{hour}/{event_type}_{events[0].batch or 'single'}_{digest}.jsonl"
-    return ArchiveObject(key, body, len(events))
+    return ArchiveObject(key, body, len(events), hours)
 
 
 def _moment(at: datetime) -> str:
