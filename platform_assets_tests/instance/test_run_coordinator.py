@@ -51,14 +51,21 @@ def ask(
 
 
 def submit(instance: dg.DagsterInstance, job: str, tags: dict[str, str]) -> dg.DagsterRun:
+    return hand(instance, create(instance, job, tags))
+
+
+def create(instance: dg.DagsterInstance, job: str, tags: dict[str, str]) -> dg.DagsterRun:
     repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "repository")
-    created = create_run_for_test(
+    return create_run_for_test(
         instance,
         job_name=job,
         tags=tags,
         status=dg.DagsterRunStatus.NOT_STARTED,
         remote_job_origin=RemoteJobOrigin(repository, job),
     )
+
+
+def hand(instance: dg.DagsterInstance, created: dg.DagsterRun) -> dg.DagsterRun:
     workspace: Any = None
     return instance.run_coordinator.submit_run(SubmitRunContext(created, workspace=workspace))
 
@@ -95,6 +102,20 @@ def test_dead_runs_give_back_their_slices_and_keep_nothing_reserved(instance: dg
     )
     finish(instance, first)
     assert ask(instance, "a").status is dg.DagsterRunStatus.QUEUED
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_two_that_ask_at_once_the_same_one_begins_whoever_comes_first(
+    instance: dg.DagsterInstance, first: int
+) -> None:
+    """The old queue selected and then updated: two workers started the same item."""
+    ends = dict.fromkeys(("start", "end"), "2026-11-20|acme1281")
+    tags = {f"dagster/asset_partition_range_{end}": key for end, key in ends.items()}
+    runs = [create(instance, "a", {**tags, "tenant": "acme1281"}) for _ in range(2)]
+    for run in (runs[first], runs[1 - first]):
+        hand(instance, run)
+    found = [instance.get_run_by_id(run.run_id) for run in runs]
+    assert [run and run.status.value for run in found] == ["QUEUED", "FAILURE"]
 
 
 def test_other_days_and_other_pipelines_are_no_duplicates(instance: dg.DagsterInstance) -> None:
