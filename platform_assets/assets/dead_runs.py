@@ -15,7 +15,7 @@ from platform_assets.assets.graph import Node
 from platform_assets.assets.history import merge_rows
 from platform_assets.assets.keys import SliceKey, table_key
 from platform_assets.assets.patience import looked_at_again
-from platform_assets.assets.run_facts import Row, RunFacts, milliseconds
+from platform_assets.assets.run_facts import Row, RunFacts, in_utc, milliseconds
 from platform_assets.engine.names import TableName, physical
 from platform_assets.engine.schema.model import FieldType, TableSpec
 from platform_assets.engine.sql.model import BoundSql
@@ -77,7 +77,7 @@ def _waiting_sensor(
 
 def _facts(run: dg.DagsterRun, of: Sequence[Node], config_version: str, created: datetime) -> RunFacts:
     tables = tuple(str(node.table) for node in of)
-    return RunFacts(run.run_id, run.tags, config_version, created.replace(tzinfo=UTC), tables)
+    return RunFacts(run.run_id, run.tags, config_version, in_utc(created), tables)
 
 
 def _waits(record: dg.RunRecord) -> bool:

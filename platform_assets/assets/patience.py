@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from platform_assets.assets.run_facts import in_utc
 from platform_assets.engine.errors import RetryableError
 
 PATIENCE = timedelta(hours=1)  # so long one tenant's trouble may hold up what the others' runs have to say
@@ -33,4 +34,4 @@ def looked_at_again(record: dg.RunRecord | None) -> Iterator[None]:
 
 def _last_heard(record: dg.RunRecord) -> datetime:
     moment = record.end_time or record.start_time
-    return datetime.fromtimestamp(moment, UTC) if moment else record.create_timestamp.replace(tzinfo=UTC)
+    return datetime.fromtimestamp(moment, UTC) if moment else in_utc(record.create_timestamp)

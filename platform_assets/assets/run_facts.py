@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 Row = dict[str, Any]
@@ -131,6 +131,12 @@ class RunFacts:
             "created_at": at,
             "ingestion_date": at.date(),
         }
+
+
+def in_utc(moment: datetime) -> datetime:
+    """A moment as Dagster's storages give it: some without a time zone, which then is UTC. Its day names a partition,
+    so everybody must come to the same one."""
+    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
 
 
 def milliseconds(start: datetime, end: datetime) -> int:

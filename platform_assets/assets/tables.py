@@ -21,7 +21,7 @@ from platform_assets.assets.materialization import check_evaluations, materializ
 from platform_assets.assets.notifications.alerts import GoldAlerts
 from platform_assets.assets.outcomes import SliceOutcome, Status
 from platform_assets.assets.quality_report import QualityReports
-from platform_assets.assets.run_facts import RunFacts
+from platform_assets.assets.run_facts import RunFacts, in_utc
 from platform_assets.assets.second_chances import retry_tags
 from platform_assets.assets.slice_runner import BAD, RunContext, SliceRunner, Statuses
 from platform_assets.assets.surroundings import PastResults, Surroundings
@@ -118,8 +118,7 @@ def build_tables(
 
 def _facts(context: dg.AssetExecutionContext, selected: Sequence[Node], config_version: str) -> RunFacts:
     record = context.instance.get_run_record_by_id(context.run.run_id)
-    created = record.create_timestamp if record else datetime.now(UTC)
-    created = created if created.tzinfo else created.replace(tzinfo=UTC)
+    created = in_utc(record.create_timestamp) if record else datetime.now(UTC)
     tables = tuple(str(node.table) for node in selected)
     return RunFacts(context.run.run_id, context.run.tags, config_version, created, tables)
 

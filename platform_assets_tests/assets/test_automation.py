@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import dagster as dg
@@ -24,7 +24,7 @@ from platform_assets.assets.keys import (
     range_tags,
     tenant_day_partitions,
 )
-from platform_assets.assets.run_facts import RunFacts
+from platform_assets.assets.run_facts import RunFacts, in_utc
 from platform_assets.instance.run_coordinator import tenant_of
 from platform_assets_tests.assets.conftest import Location
 from platform_assets_tests.assets.snapshot import SNAPSHOT, graph_of
@@ -243,6 +243,14 @@ def test_the_slices_of_a_range_are_its_days_and_tenants() -> None:
     found = [str(key) for key in slices_of(tags, ["aaa", "acme1281", "globex", "zzz"])]
     assert found == ["2026-01-31|acme1281", "2026-02-01|acme1281", "2026-01-31|globex", "2026-02-01|globex"]
     assert list(slices_of({}, ["acme1281"])) == []
+
+
+@pytest.mark.parametrize("zone", [None, UTC, timezone(timedelta(hours=-5))])
+def test_a_run_was_asked_for_on_the_same_day_whatever_zone_a_storage_answers_in(zone: Any) -> None:
+    moment = datetime(2026, 11, 21, 2, tzinfo=UTC)
+    given = moment.astimezone(zone) if zone else moment.replace(tzinfo=None)
+    row = RunFacts("r", {}, "v", in_utc(given)).run("t", "p", date(2026, 11, 20), "PENDING", moment)
+    assert row["ingestion_date"] == date(2026, 11, 21)
 
 
 def test_partition_keys_are_read_as_they_are_written() -> None:

@@ -16,6 +16,7 @@ from platform_assets.assets.notifications.log import NotificationLog
 from platform_assets.assets.notifications.outbox import Outbox
 from platform_assets.assets.notifications.runs import occurrences, tenants_of
 from platform_assets.assets.patience import looked_at_again
+from platform_assets.assets.run_facts import in_utc
 from platform_assets.engine.notifications.events import Event
 from platform_assets.engine.notifications.run_events import Run
 from platform_assets.engine.notifications.tenant import PLATFORM, Notifications
@@ -91,7 +92,7 @@ def run_of(record: dg.RunRecord, status: Status, error: str) -> Run:
     """What notifications know of a run. Its moment is the record's: the same whenever it is looked at again."""
     run = record.dagster_run
     moment = record.start_time if status == "STARTED" else record.end_time
-    at = datetime.fromtimestamp(moment, UTC) if moment else record.create_timestamp.astimezone(UTC)
+    at = datetime.fromtimestamp(moment, UTC) if moment else in_utc(record.create_timestamp)
     return Run(
         run.run_id, status, at, run.tags.get("pipeline") or run.job_name, error, REFUSED_TAG in run.tags
     )
