@@ -73,8 +73,9 @@ ADAPTERS: Mapping[str, Mapping[str, str]] = {
 }
 
 # Kind → the package that it is of no use without. Adapters load it late, so that a run process pays for none that it
-# does not use; whether it is there is seen at the start. (Apprise is an extra, and asked for by its first message.)
+# does not use; whether it is there is seen at the start.
 SDKS: Mapping[str, str] = {
+    "apprise": "apprise",
     "aws": "boto3",
     "bigquery": "dagster-gcp",
     "cloud_monitoring": "google-cloud-monitoring",

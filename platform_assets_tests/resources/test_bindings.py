@@ -130,6 +130,7 @@ PACKAGE, MODULE = sys.argv[1:3]
 sys.meta_path[sys.meta_path.index(PathFinder)] = Without()
 """
 MODULES = {
+    "apprise": "apprise",
     "boto3": "boto3",
     "dagster-gcp": "dagster_gcp",
     "google-cloud-pubsub": "google.pubsub",

@@ -12,7 +12,6 @@ import logging
 import re
 import warnings
 from collections.abc import Sequence
-from importlib.util import find_spec
 from ipaddress import ip_address
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -57,8 +56,6 @@ class AppriseNotifier:
 
     def __init__(self, settings: AppriseNotifierSettings | None = None) -> None:
         self.settings = settings or AppriseNotifierSettings()
-        if find_spec("apprise") is None:
-            raise ConfigError("the notifier 'apprise' needs the package: install platform_assets[services]")
 
     def send(self, notification: Notification) -> str:
         """Apprise gives no ids, so ``""``. Its services say no more than a status code, if that."""
