@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -89,16 +88,18 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def ours(path: Path, folder: Path, batch: int, *, apart: bool) -> dict[str, Any]:
-    """``apart``: ticks in a process of their own, as the daemon has them; else ticks and runs take turns in one."""
-    platform = Platform(path, folder, batch)
+def ours(path: Path, few: Path, folder: Path, batch: int, *, apart: bool) -> dict[str, Any]:
+    """``apart``: ticks in a process of their own, as the daemon has them; else ticks and runs take turns in one.
+    ``few``: what is taken first, unmeasured."""
+    platform = Platform(path, folder / "bench", batch)
     fork = multiprocessing.get_context("fork")
     go = fork.Event()
     sensor = fork.Process(target=_sensor, args=(platform, go))
     if apart:  # before anything has threads
         sensor.start()
-    for module in ("duckdb", "numpy", "pyarrow.compute", "pyarrow.json"):  # what is loaded where it is used
-        import_module(module)
+    warm_up, tables = Platform(few, folder / "warm_up", batch), folder / "warm_up" / "warehouse"
+    for _ in warm_up.ticks():
+        warm_up.apply(DuckDBWarehouse(DuckDBSettings(folder=tables)))
     warehouse = DuckDBWarehouse(DuckDBSettings(folder=folder / "warehouse"))
     began, used, in_ticks = time.perf_counter(), cpu_seconds(), 0.0
     if apart:

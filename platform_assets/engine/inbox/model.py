@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -119,13 +119,18 @@ def encode_batch(batch_id: str, routed: Iterable[Routed]) -> Batch:
     groups: dict[str, list[StoredMessage]] = {}
     for item in routed:
         groups.setdefault(item.partition, []).append(item.message)
-    body, parts = bytearray(), {}
+    blocks, parts, start = list[bytes](), dict[str, Part](), 0
     for partition in sorted(groups):
-        start, messages = len(body), groups[partition]
-        for some in range(0, len(messages), _AT_ONCE):
-            body += _encoder.encode_lines([_line(message) for message in messages[some : some + _AT_ONCE]])
-        parts[partition] = Part(batch_id, start, len(body) - start, len(messages))
-    return Batch(batch_id, bytes(body), parts)
+        own = list(_blocks(groups[partition]))
+        parts[partition] = Part(batch_id, start, sum(map(len, own)), len(groups[partition]))
+        blocks += own
+        start += parts[partition].length
+    return Batch(batch_id, b"".join(blocks), parts)
+
+
+def _blocks(messages: Sequence[StoredMessage]) -> Iterator[bytes]:
+    for start in range(0, len(messages), _AT_ONCE):
+        yield _encoder.encode_lines([_line(message) for message in messages[start : start + _AT_ONCE]])
 
 
 def _line(message: StoredMessage) -> _Line:
