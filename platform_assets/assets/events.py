@@ -20,7 +20,7 @@ from platform_assets.assets.keys import SliceKey, open_tenant_day_partitions
 from platform_assets.engine.deployment import DeploymentSpec
 from platform_assets.engine.errors import DataError, RetryableError
 from platform_assets.engine.events.archive import ArchivedHour
-from platform_assets.engine.events.envelope import arrival_day, read_envelope
+from platform_assets.engine.events.envelope import arrival_days, read_envelope
 from platform_assets.engine.events.settings import EventSettings
 from platform_assets.engine.events.spec import EventSpec, declared_columns, table_name, table_spec
 from platform_assets.engine.inbox.model import Quarantined, Route, Routed
@@ -80,6 +80,7 @@ def router(
 ) -> Callable[[Message], Route]:
     """By tenant and day of publication. What is no event, or whose owner or type is unknown, is quarantined."""
 
+    arrival_day = arrival_days(lambda: datetime.now(UTC), first)
     partition_of = lru_cache(maxsize=1024)(lambda day, tenant: str(SliceKey(day, tenant)))
 
     def route(message: Message) -> Route:
@@ -97,8 +98,7 @@ def router(
             return Quarantined(found, f"there is no tenant {tenant[:100]!r}")
         if envelope.event_type not in declared and settings.undeclared != "infer":
             return Quarantined(found, f"event type {envelope.event_type!r} is not declared in configs/events")
-        day = arrival_day(message.published_at, datetime.now(UTC), first)
-        return Routed(partition_of(day, tenant), found)
+        return Routed(partition_of(arrival_day(message.published_at), tenant), found)
 
     return route
 

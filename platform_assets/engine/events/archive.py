@@ -107,12 +107,12 @@ def _lines(events: Sequence[ArchivedEvent], added: dict[str, Any], ending: bytes
         b" ".join([event.body for event in events])
     ):  # one look at all of them, nearly always in vain
         return b"".join([_line(event, added, ending) for event in events])
-    return b"".join([part for event in events for part in _appended(event, ending)])
+    return b"".join([_appended(event, ending) for event in events])
 
 
 def _line(event: ArchivedEvent, added: dict[str, Any], ending: bytes) -> bytes:
     if not _is_to_be_read(event.body):
-        return b"".join(_appended(event, ending))
+        return _appended(event, ending)
     said: dict[str, Any] = _decode(event.body)
     return _encode(said | added | {"message_id": event.message_id}).replace(b"\n", b" ") + b"\n"
 
@@ -121,5 +121,5 @@ def _is_to_be_read(body: bytes) -> bool:
     return any(text in body for text in (b"event_date", b"processed_timestamp", b"message_id", b"\n"))
 
 
-def _appended(event: ArchivedEvent, ending: bytes) -> tuple[bytes, ...]:
-    return event.body.strip()[:-1], ending, _encode(event.message_id), b"}\n"
+def _appended(event: ArchivedEvent, ending: bytes) -> bytes:
+    return b"%b%b%b}\n" % (event.body.strip()[:-1], ending, _encode(event.message_id))

@@ -6,7 +6,7 @@ day, so an event that is years late, or ahead of our clock, is taken like any ot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
@@ -53,8 +53,18 @@ def event_type_of(body: bytes) -> str:
     return _decode(body).event_type
 
 
-def arrival_day(published_at: datetime | None, now: datetime, first: date) -> date:
-    """The UTC day of publication, within the days that have a partition: ``first`` to today."""
-    today = now.astimezone(UTC).date()
-    day = published_at.astimezone(UTC).date() if published_at else today
-    return first if day < first else today if day > today else day
+def arrival_days(now: Callable[[], datetime], first: date) -> Callable[[datetime | None], date]:
+    """A function for the UTC day of publication, within the days that have a partition: ``first`` to today. The clock
+    is looked at only where a day has not begun as far as is known."""
+    begun = first
+
+    def arrival_day(published_at: datetime | None) -> date:
+        nonlocal begun
+        if published_at is None:
+            return max(first, now().astimezone(UTC).date())
+        day = published_at.astimezone(UTC).date()
+        if day > begun:
+            begun = max(first, now().astimezone(UTC).date())
+        return first if day < first else begun if day > begun else day
+
+    return arrival_day

@@ -109,7 +109,7 @@ class _Line(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 # So few at once that the lines' objects stay in the processor's cache.
-_AT_ONCE, _BLOCK_BYTES = 1_000, 1 << 19
+_AT_ONCE, _BLOCK_BYTES = 250, 1 << 16
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Line)
 
