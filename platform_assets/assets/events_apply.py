@@ -5,7 +5,6 @@ the run fails and every event waits. Only what a value itself is decides about i
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import groupby, zip_longest
@@ -131,18 +130,23 @@ class EventWriter:
         outcomes, parts, failed = dict[str, Outcome](), list[_Part](), list[RetryableError]()
         for spec, messages in slices:
             try:
-                with _not_the_events_fault(f"{table_name(spec)} of {self.tenant}"):
-                    stored = self.warehouse.describe(self.tenant, table_name(spec))
-                    if stored is None and spec.contract.tables is not ContractMode.EVOLVE:
-                        outcomes |= self._without_table(spec, messages)
-                    else:
-                        parts.append(self._prepared(spec, messages, stored))
-            except RetryableError as error:
-                failed.append(error)
-        with _not_the_events_fault(f"tables of {self.tenant}"):
+                stored = self.warehouse.describe(self.tenant, table_name(spec))
+                if stored is None and spec.contract.tables is not ContractMode.EVOLVE:
+                    outcomes |= self._without_table(spec, messages)
+                else:
+                    parts.append(self._prepared(spec, messages, stored))
+            except (DataError, RetryableError):
+                raise
+            except PlatformError as error:
+                failed.append(_to_be_mended(f"{table_name(spec)} of {self.tenant}", error))
+        try:
             self._publish(parts)
             for part in parts:
                 outcomes |= self._concluded(part)
+        except (DataError, RetryableError):
+            raise
+        except PlatformError as error:
+            raise _to_be_mended(f"tables of {self.tenant}", error) from error
         if failed:
             raise failed[0]
         return outcomes
@@ -236,15 +240,9 @@ class EventWriter:
         return True
 
 
-@contextmanager
-def _not_the_events_fault(where: str) -> Iterator[None]:
-    """Missing rights, a full quota, a table that was declared otherwise: events wait for somebody to mend it."""
-    try:
-        yield
-    except (DataError, RetryableError):
-        raise
-    except PlatformError as error:
-        raise RetryableError(f"{where}: {error}") from error
+def _to_be_mended(where: str, error: PlatformError) -> RetryableError:
+    """Missing rights, a full quota, a table that was declared otherwise: not these events' fault, so they wait."""
+    return RetryableError(f"{where}: {error}")
 
 
 def _by_type(messages: Sequence[StoredMessage]) -> dict[str, list[StoredMessage]]:

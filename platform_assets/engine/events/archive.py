@@ -103,9 +103,8 @@ def _moment(at: datetime) -> str:
 def _lines(events: Sequence[ArchivedEvent], added: dict[str, Any], ending: bytes) -> bytes:
     """Appended as bytes, so that every digit stays as it was; where a sender has said these things himself, his
     values give way."""
-    if _is_to_be_read(
-        b" ".join([event.body for event in events])
-    ):  # one look at all of them, nearly always in vain
+    # One look at all of them is enough where nobody has.
+    if _is_to_be_read(b" ".join([event.body for event in events])):
         return b"".join([_line(event, added, ending) for event in events])
     return b"".join([_appended(event, ending) for event in events])
 

@@ -49,8 +49,11 @@ def _is_name(event_type: str) -> bool:
 
 
 def event_type_of(body: bytes) -> str:
-    """The event type of what ``read_envelope`` has found to be an event."""
-    return _decode(body).event_type
+    """The event type of what was routed as an event before. DataError where it is none."""
+    try:
+        return _decode(body).event_type
+    except UNREADABLE as error:
+        raise DataError(f"not a JSON object with an event_type: {error}") from None
 
 
 def arrival_days(now: Callable[[], datetime], first: date) -> Callable[[datetime | None], date]:

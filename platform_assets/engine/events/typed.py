@@ -77,7 +77,8 @@ def sort_out(
 
 
 def _sort_out(decoder: msgspec.json.Decoder[Any], bodies: Mapping[int, bytes], found: Sorted) -> None:
-    """All at once, where none of them keeps the others from it."""
+    """All at once, where none of them keeps the others from it. Each is one JSON document, as whoever looked for its
+    type knows, so that as many events as bodies are the same events."""
     together = b"\n".join(bodies.values())
     if together.count(b"\n") == len(bodies) - 1:
         try:

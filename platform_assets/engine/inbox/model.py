@@ -19,7 +19,7 @@ import msgspec
 
 from platform_assets.engine.errors import DataError
 
-# What there is one of per message is a msgspec struct: made five times as fast as a frozen dataclass, and nothing
+# What there is one of per message is a msgspec struct: made several times as fast as a frozen dataclass, and nothing
 # that the garbage collector has to walk through again and again.
 
 
@@ -230,7 +230,7 @@ class Dead:
 
 @dataclass(frozen=True)
 class Held:
-    """Not tried, since an earlier message of its ordering key waits. No attempt counts."""
+    """Not tried, since an earlier message of its ordering key waits or too much failed. No attempt counts."""
 
 
 DONE = Done()
