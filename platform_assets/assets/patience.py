@@ -13,7 +13,7 @@ import dagster as dg
 from platform_assets.assets.run_facts import in_utc
 from platform_assets.engine.errors import RetryableError
 
-PATIENCE = timedelta(hours=1)  # so long one tenant's trouble may hold up what the others' runs have to say
+PATIENCE = timedelta(minutes=15)  # so long one tenant's trouble may hold up what the others' runs have to say
 
 
 class LookAgainError(dg.DagsterError):
