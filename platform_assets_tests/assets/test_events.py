@@ -143,9 +143,7 @@ def test_samples_scripts_and_generated_events_land_in_tables_and_archive(anywher
         "later": True,
     }
 
-    at = datetime.now(UTC).replace(
-        hour=23, minute=59
-    )  # they happened up to an hour earlier, and are of today
+    at = datetime.now(UTC).replace(hour=23, minute=59)  # generated events are up to an hour older
     generated = [generator.body(kind, at) for kind in README for _ in range(20)]
     location.publish(*SCRIPT.values(), *generated, b"[1]", {"event_type": "order", "order_id": 5})
     location.publish(INVENTORY | {"inventory_id": "other"}, tenant=OTHER)
