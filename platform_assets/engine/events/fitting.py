@@ -293,6 +293,8 @@ def _observe_list(path: Path, items: list[Any], known: Field | None, misfits: li
             misfits.append(Misfit(path, f"an array cannot hold {what}", _text(items)))
             return None
         return Field(path[-1], FieldType.JSON)
+    if known is None and len({isinstance(item, dict) for item in items}) > 1:
+        return Field(path[-1], FieldType.JSON)  # also where the objects have nothing in them
     single = replace(known, mode=Mode.NULLABLE) if known else None
     if known and known.type is FieldType.JSON:
         return known

@@ -135,7 +135,7 @@ class Rig:
             number = len(self.queue.ready)
             self.queue.send(f"m{number}-{hash(sent)}", sent, day=DAY)
             if attributes:
-                from dataclasses import replace
+                from msgspec.structs import replace
 
                 self.queue.ready[-1] = replace(self.queue.ready[-1], attributes=dict(attributes))
 

@@ -107,6 +107,8 @@ NEW = {
     "records": ([{"a": 1}, {"b": "x"}], "STRUCT<a INT64, b STRING> REPEATED"),
     "lists of lists": ([[1], [2]], "JSON"),
     "mixed list": ([1, "x", {}], "JSON"),
+    "mixed list with an empty object": ([{}, 0], "JSON"),
+    "mixed list with an object of nulls": ([False, {"a": None}], "JSON"),
     "list with null": ([1, None], "JSON"),
 }
 
